@@ -1,0 +1,72 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Rooms, ground floor first; arrows only go down. docs/architecture.md says what each holds.
+let swift: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "InnerQ",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "InnerQ", targets: ["InnerQ"]),
+        .executable(name: "innerq", targets: ["innerq"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+    ],
+    targets: [
+        .target(name: "CPUKernels"),
+        .target(name: "Threading", swiftSettings: swift),
+        .target(
+            name: "KVCache",
+            dependencies: [
+                "CPUKernels", "Threading", .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: swift),
+        .target(
+            name: "ModelFiles",
+            dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: swift),
+        .target(
+            name: "Transformer", dependencies: ["CPUKernels", "Threading", "KVCache", "ModelFiles"],
+            swiftSettings: swift),
+        .target(
+            name: "Generation", dependencies: ["Transformer", "KVCache", "ModelFiles", "Threading"],
+            swiftSettings: swift),
+        .target(
+            name: "InnerQ",
+            dependencies: ["Generation", "Transformer", "KVCache", "ModelFiles", "Threading"],
+            swiftSettings: swift),
+        .executableTarget(
+            name: "innerq",
+            dependencies: [
+                "InnerQ", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/innerq-cli",
+            swiftSettings: swift),
+        .testTarget(
+            name: "CPUKernelsTests", dependencies: ["CPUKernels", "Transformer"],
+            swiftSettings: swift),
+        .testTarget(name: "ThreadingTests", dependencies: ["Threading"], swiftSettings: swift),
+        .testTarget(
+            name: "KVCacheTests", dependencies: ["KVCache", "ModelFiles"],
+            resources: [.copy("Fixtures")], swiftSettings: swift),
+        .testTarget(
+            name: "ModelFilesTests", dependencies: ["ModelFiles"],
+            resources: [.copy("Fixtures")], swiftSettings: swift),
+        .testTarget(
+            name: "TransformerTests", dependencies: ["Transformer", "ModelFiles", "KVCache"],
+            resources: [.copy("Fixtures")], swiftSettings: swift),
+        .testTarget(
+            name: "GenerationTests", dependencies: ["Generation", "Transformer", "ModelFiles"],
+            swiftSettings: swift),
+        .testTarget(name: "InnerQTests", dependencies: ["InnerQ"], swiftSettings: swift),
+    ]
+)

@@ -1,0 +1,8 @@
+// The CPU's inner loops: one table of function pointers, chosen once for the running processor.
+// No allocation, no policy, no state.
+#ifndef INNERQ_CPU_KERNELS_H
+#define INNERQ_CPU_KERNELS_H
+
+#include "iq_convert.h"
+
+#endif
