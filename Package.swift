@@ -35,10 +35,12 @@ let package = Package(
             dependencies: [.product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: swift),
         .target(
-            name: "Transformer", dependencies: ["CPUKernels", "Threading", "KVCache", "ModelFiles"],
+            name: "Transformer",
+            dependencies: ["CPUKernels", "Threading", "KVCache", "ModelFiles"],
             swiftSettings: swift),
         .target(
-            name: "Generation", dependencies: ["Transformer", "KVCache", "ModelFiles", "Threading"],
+            name: "Generation",
+            dependencies: ["Transformer", "KVCache", "ModelFiles", "Threading"],
             swiftSettings: swift),
         .target(
             name: "InnerQ",

@@ -17,6 +17,6 @@ public final class WorkerPool: Sendable {
     /// when all calls have returned. `worker` is in `0 ..< threads`; no two simultaneous calls share it, so it can
     /// index scratch memory. Tasks are handed out in order, one at a time.
     public func run(count: Int, _ body: (_ task: Int, _ worker: Int) -> Void) {
-        for task in 0 ..< count { body(task, 0) }
+        for task in 0..<count { body(task, 0) }
     }
 }

@@ -3,6 +3,8 @@
 #ifndef INNERQ_CPU_KERNELS_H
 #define INNERQ_CPU_KERNELS_H
 
+#include "iq_attention.h"
 #include "iq_convert.h"
+#include "iq_dispatch.h"
 
 #endif
