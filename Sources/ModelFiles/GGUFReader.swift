@@ -242,11 +242,17 @@ extension GGUFReader {
                     + "not read. Use a file with \(TensorType.supportedNames), for example Q4_K_M or Q8_0."
             )
         }
-        guard let byteCount = type.byteCount(shape: shape), byteCount <= cursor.file.count else {
+        guard let byteCount = type.byteCount(shape: shape) else {
             throw cursor.error(
                 .malformed, at: place,
-                "The shape \(shape) of tensor \"\(name)\" does not fit its type \(type.rawValue) or the file. "
+                "The shape \(shape) of tensor \"\(name)\" does not fit its type \(type.rawValue). "
                     + "The file is damaged; download it again.")
+        }
+        guard byteCount <= cursor.file.count else {
+            throw cursor.error(
+                .truncated, at: place,
+                "The tensor \"\(name)\" needs \(byteCount) bytes, more than the whole file has. "
+                    + "The file is cut off; download it again.")
         }
         guard let offset = Int(exactly: offset), offset <= cursor.file.count,
             offset % alignment == 0
