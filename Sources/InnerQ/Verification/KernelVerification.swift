@@ -67,10 +67,10 @@ public enum KernelVerification {
         defer { bytes.deallocate() }
         if layout.format == .float16 {
             let halves = bytes.assumingMemoryBound(to: UInt16.self)
-            for i in 0 ..< rows * lanes { halves[i] = Float16(numbers.normal()).bitPattern }
+            for i in 0..<rows * lanes { halves[i] = Float16(numbers.normal()).bitPattern }
         } else {
             // One-sided rows and lanes among the others, so that hybrid groups choose both ways.
-            var values = (0 ..< rows * lanes).map { _ in numbers.normal() }
+            var values = (0..<rows * lanes).map { _ in numbers.normal() }
             for i in values.indices where (i / lanes) % 3 == 0 && (i % lanes) % 2 == 0 {
                 values[i] = abs(values[i]) + 1
             }
@@ -86,16 +86,16 @@ public enum KernelVerification {
         check.record(decoded, expected: oracle.map(Double.init))
         for heads in [1, 2, 3, 4, 5, 7, 9] {
             let stride = rows + 3
-            let x = (0 ..< heads * stride).map { _ in numbers.normal() }
-            let start = (0 ..< heads * lanes).map { _ in numbers.normal() }
+            let x = (0..<heads * stride).map { _ in numbers.normal() }
+            let start = (0..<heads * lanes).map { _ in numbers.normal() }
             var out = start
             products.dot(
                 bytes, x, xStride: stride, heads: heads, out: &out, outStride: lanes,
                 scratch: &scratch)
             var expected = start.map(Double.init)
-            for h in 0 ..< heads {
-                for row in 0 ..< rows {
-                    for lane in 0 ..< lanes {
+            for h in 0..<heads {
+                for row in 0..<rows {
+                    for lane in 0..<lanes {
                         expected[h * lanes + lane] +=
                             Double(x[h * stride + row]) * Double(oracle[row * lanes + lane])
                     }
@@ -110,7 +110,7 @@ public enum KernelVerification {
         var numbers = SplitMix64(seed: 2)
         for count in [1, 7, 8, 31, 32, 256, 1000] {
             for spread in [0.1, 3, 30] as [Float] {
-                var values = (0 ..< count).map { _ in numbers.normal() * spread }
+                var values = (0..<count).map { _ in numbers.normal() * spread }
                 if count > 8 { values[count / 2] = -.infinity }
                 let largest = values.max() ?? 0
                 let expected = values.map { Oracle.exp(Double($0) - Double(largest)) }
@@ -137,9 +137,9 @@ public enum KernelVerification {
             let edges = [1, 31, 32, 33, 127, 128, 129, 159, 160, 161, 191, 192, 193, 333]
             var numbers = SplitMix64(seed: UInt64(d))
             let last = edges.last!
-            let q = (0 ..< last * 2 * ratio * d).map { _ in numbers.normal() }
-            let k = (0 ..< last * 2 * d).map { numbers.normal() + ($0 % d == 0 ? 5 : 0) }
-            let v = (0 ..< last * 2 * d).map { _ in numbers.normal() }
+            let q = (0..<last * 2 * ratio * d).map { _ in numbers.normal() }
+            let k = (0..<last * 2 * d).map { numbers.normal() + ($0 % d == 0 ? 5 : 0) }
+            let v = (0..<last * 2 * d).map { _ in numbers.normal() }
             for chunk in [1, 50] {
                 let cache = LayerCache(shape: shape, policy: policy.layer(0, of: 1))
                 let attention = LayerAttention(workers: workers, kernels: kernels)
@@ -147,14 +147,14 @@ public enum KernelVerification {
                 for edge in edges {
                     let row = 2 * ratio * d
                     let out = CacheRun.outputs(
-                        cache, attention, Array(q[done * row ..< edge * row]),
-                        Array(k[done * 2 * d ..< edge * 2 * d]),
-                        Array(v[done * 2 * d ..< edge * 2 * d]), count: edge - done, chunk: chunk,
+                        cache, attention, Array(q[done * row..<edge * row]),
+                        Array(k[done * 2 * d..<edge * 2 * d]),
+                        Array(v[done * 2 * d..<edge * 2 * d]), count: edge - done, chunk: chunk,
                         meaning: .decode)
                     done = edge
                     let (keys, values) = cache.dequantized()
                     let expected = AttentionOracle.attend(
-                        query: q[(edge - 1) * row ..< edge * row].map(Double.init),
+                        query: q[(edge - 1) * row..<edge * row].map(Double.init),
                         queryHeads: 2 * ratio, kvHeads: 2, headSize: d,
                         scale: Double(shape.attentionScale), first: 0, count: edge,
                         key: { keys[($0 * edge + $1) * d + $2] },

@@ -10,7 +10,8 @@ struct VectorFile {
     func shape(_ key: String, rank: Int) throws -> [Int] {
         let shape = try entry(key).shape
         guard shape.count == rank else {
-            throw VectorVerification.Failure.malformed(file: name, "'\(key)' must have \(rank) axes")
+            throw VectorVerification.Failure.malformed(
+                file: name, "'\(key)' must have \(rank) axes")
         }
         return shape
     }
@@ -21,7 +22,7 @@ struct VectorFile {
             throw VectorVerification.Failure.malformed(file: name, "'\(key)' must be F32")
         }
         let bytes = entry.bytes
-        return (0 ..< bytes.count / 4).map {
+        return (0..<bytes.count / 4).map {
             bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)
         }
     }
@@ -31,7 +32,7 @@ struct VectorFile {
         let bytes = entry.bytes
         switch entry.type {
         case .i32:
-            return (0 ..< bytes.count / 4).map {
+            return (0..<bytes.count / 4).map {
                 Int(bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
             }
         case .u8: return bytes.map { Int($0) }

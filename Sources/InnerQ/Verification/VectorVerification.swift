@@ -49,7 +49,8 @@ public enum VectorVerification {
                     let key =
                         "\(axis.rawValue).\(["symmetric": "sym", "asymmetric": "asym", "hybrid": "hybrid"][mode.rawValue]!)\(bits)"
                     guard file.has(key + ".dequantized") else { continue }
-                    let format = GroupedFormat(bits: bits, axis: axis, mode: mode, levels: .official)
+                    let format = GroupedFormat(
+                        bits: bits, axis: axis, mode: mode, levels: .official)
                     checks.append(
                         try exact(file, key, format, input, shape[0], shape[1], shape[2]))
                     checks.append(packed(file, key, format, input, shape[0], shape[1], shape[2]))
@@ -76,7 +77,7 @@ public enum VectorVerification {
         var own = [UInt8](repeating: 0, count: 32)
         var undefined = 0
         for (groupIndex, places) in GroupPlaces(format.axis, heads, tokens, d).enumerated() {
-            for i in 0 ..< 32 { group[i] = input[places[i]] }
+            for i in 0..<32 { group[i] = input[places[i]] }
             let scale = quantizer.encode(group, count: 32, codes: &own)
             check.cases += 1
             if let scales, !scales[groupIndex].isNaN {
@@ -84,7 +85,7 @@ public enum VectorVerification {
             }
             if let zeros { check.record(abs(Double(scale.zero) - Double(zeros[groupIndex]))) }
             if let picks { check.record(scale.isAsymmetric == (picks[groupIndex] == 0) ? 0 : 1) }
-            for i in 0 ..< 32 {
+            for i in 0..<32 {
                 let value = scale.value(of: own[i], bias: format.bias)
                 let wanted = expected[places[i]]
                 if wanted.isNaN {
@@ -125,10 +126,10 @@ public enum VectorVerification {
             let bytes = UnsafeMutableRawPointer.allocate(
                 byteCount: layout.byteCount, alignment: 64)
             defer { bytes.deallocate() }
-            for head in 0 ..< heads {
+            for head in 0..<heads {
                 for first in stride(from: 0, to: tokens - 31, by: 32) {
-                    for token in 0 ..< 32 {
-                        for c in 0 ..< d {
+                    for token in 0..<32 {
+                        for c in 0..<d {
                             let place = isKeys ? c * 32 + token : token * d + c
                             tile[place] = input[(head * tokens + first + token) * d + c]
                         }
@@ -136,20 +137,22 @@ public enum VectorVerification {
                     layout.encode(tile, into: bytes)
                     layout.decode(bytes, into: &oracle)
                     check.cases += 1
-                    for row in 0 ..< layout.rows {
-                        for lane in 0 ..< layout.lanes {
+                    for row in 0..<layout.rows {
+                        for lane in 0..<layout.lanes {
                             let i = row * layout.lanes + lane
-                            let scale = layout.scale(bytes, group: layout.group(row: row, lane: lane))
+                            let scale = layout.scale(
+                                bytes, group: layout.group(row: row, lane: lane))
                             // float16 holds neither a zero point nor a scale exactly.
                             let rounding = abs(tile[i]) / 1024 + abs(scale.zero) / 1024 + 1e-7
                             let excess = max(0, abs(oracle[i] - tile[i]) - rounding)
-                            check.record(scale.magnitude == 0 ? 0 : Double(excess / scale.magnitude))
+                            check.record(
+                                scale.magnitude == 0 ? 0 : Double(excess / scale.magnitude))
                         }
                     }
                     for kernels in AttentionKernels.all {
                         TileProducts(layout, kernels: kernels.table).decode(
                             bytes, into: &decoded, scratch: &scratch)
-                        for i in 0 ..< tile.count {
+                        for i in 0..<tile.count {
                             let scale = max(abs(oracle[i]), 1e-6)
                             check.record(abs(Double(decoded[i] - oracle[i]) / Double(scale)))
                         }
@@ -175,12 +178,12 @@ public enum VectorVerification {
         let v = try file.floats("v")
         let expected = try file.floats("out").map(Double.init)
         var queries = [Float](repeating: 0, count: tokens * queryHeads * d)
-        queries.replaceSubrange((tokens - 1) * queryHeads * d ..< queries.count, with: q)
+        queries.replaceSubrange((tokens - 1) * queryHeads * d..<queries.count, with: q)
         var keys = [Float](repeating: 0, count: k.count)
         var values = keys
-        for head in 0 ..< kvHeads {
-            for token in 0 ..< tokens {
-                for c in 0 ..< d {
+        for head in 0..<kvHeads {
+            for token in 0..<tokens {
+                for c in 0..<d {
                     keys[(token * kvHeads + head) * d + c] = k[(head * tokens + token) * d + c]
                     values[(token * kvHeads + head) * d + c] = v[(head * tokens + token) * d + c]
                 }
@@ -223,11 +226,11 @@ struct GroupPlaces: Sequence {
             guard group < count else { return nil }
             defer { group += 1 }
             switch axis {
-            case .channel: return (0 ..< 32).map { group * 32 + $0 }
+            case .channel: return (0..<32).map { group * 32 + $0 }
             case .token:
                 let perHead = (tokens / 32) * d
                 let first = (group / perHead) * tokens + (group % perHead) / d * 32
-                return (0 ..< 32).map { (first + $0) * d + group % d }
+                return (0..<32).map { (first + $0) * d + group % d }
             }
         }
     }

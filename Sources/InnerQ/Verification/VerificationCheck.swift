@@ -31,7 +31,8 @@ public struct VerificationCheck: Sendable, Codable {
     }
 
     /// Counts the errors of a whole array relative to the largest expected magnitude.
-    mutating func record(_ actual: some Sequence<Float>, expected: [Double], floor: Double = 1e-30) {
+    mutating func record(_ actual: some Sequence<Float>, expected: [Double], floor: Double = 1e-30)
+    {
         cases += 1
         let scale = expected.reduce(floor) { max($0, abs($1)) }
         for (x, y) in zip(actual, expected) { record(abs(Double(x) - y) / scale) }
