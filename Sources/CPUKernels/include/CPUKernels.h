@@ -4,5 +4,7 @@
 #define INNERQ_CPU_KERNELS_H
 
 #include "iq_convert.h"
+#include "iq_dispatch.h"
+#include "iq_weights.h"
 
 #endif
