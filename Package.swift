@@ -55,7 +55,7 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "CPUKernelsTests", dependencies: ["CPUKernels", "Transformer"],
-            swiftSettings: swift),
+            resources: [.copy("Fixtures")], swiftSettings: swift),
         .testTarget(name: "ThreadingTests", dependencies: ["Threading"], swiftSettings: swift),
         .testTarget(
             name: "KVCacheTests", dependencies: ["KVCache", "ModelFiles"],

@@ -5,12 +5,14 @@
 static const struct iq_kernels portable = {
     .name = "portable",
     .attention = &iq_attention_portable,
+    .weights = &iq_weights_portable,
 };
 
 #if defined(__x86_64__)
 static const struct iq_kernels avx2 = {
     .name = "avx2",
     .attention = &iq_attention_avx2,
+    .weights = &iq_weights_avx2,
 };
 
 // The compiler's run-time check includes that the operating system saves the registers.

@@ -7,4 +7,6 @@
 #include "iq_convert.h"
 #include "iq_dispatch.h"
 
+#include "iq_weights.h"
+
 #endif

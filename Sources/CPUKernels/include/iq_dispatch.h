@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "iq_attention.h"
-
+#include "iq_weights.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -14,6 +14,7 @@ extern "C" {
 struct iq_kernels {
     const char *name;  // "portable", "avx2"
     const struct iq_attention_kernels *attention;
+    const struct iq_weight_kernels *weights;
 };
 
 // The fastest variant that the running processor can execute. Cheap: look it up once per object.
