@@ -6,5 +6,6 @@
 #include "iq_attention.h"
 #include "iq_convert.h"
 #include "iq_dispatch.h"
+#include "iq_elementwise.h"
 
 #endif
