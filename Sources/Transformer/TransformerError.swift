@@ -8,6 +8,8 @@ public enum TransformerError: Error, Sendable, Equatable {
     case tokenOutOfRange(Int32, index: Int, vocabularySize: Int)
     /// The cache was made for another shape than ``TransformerModel/cacheShape``.
     case foreignCache
+    /// The workspace was made by another model.
+    case foreignWorkspace
     /// The layers of the cache hold different tokens, after a pass that was cancelled.
     case brokenCache
     /// The caller asked to stop. The cache must be thrown away.
@@ -23,6 +25,8 @@ extension TransformerError: CustomStringConvertible, LocalizedError {
             "Token \(token) at index \(index) is not in the vocabulary of \(size). Use the model's own tokenizer."
         case .foreignCache:
             "The cache was made for a model of another shape. Make it with the model's cacheShape."
+        case .foreignWorkspace:
+            "The workspace was made by another model. Make it with this model's makeWorkspace()."
         case .brokenCache:
             "The cache is left over from a cancelled pass. Start a new one."
         case .cancelled: "The pass was cancelled; its cache cannot be used any more."

@@ -17,10 +17,9 @@ extension TransformerModel {
             throw .tokenOutOfRange(
                 token, index: index, vocabularySize: configuration.vocabularySize)
         }
-        precondition(
-            workspace.configuration == configuration
-                && workspace.scratch.workers >= workers.threads,
-            "a workspace serves the model that made it")
+        guard workspace.configuration == configuration,
+            workspace.scratch.workers >= workers.threads
+        else { throw .foreignWorkspace }
         let longest = meaning == .prompt ? tokens.count : min(tokens.count, Workspace.chunk)
         workspace.reserve(span: longest)
         defer { workspace.shrink() }

@@ -127,6 +127,10 @@ import Transformer
         #expect(throws: TransformerError.foreignCache) {
             try model.forward(tokens: [1], cache: foreign, meaning: .prompt, workspace: workspace)
         }
+        #expect(throws: TransformerError.foreignWorkspace) {
+            try model.forward(
+                tokens: [1], cache: empty, meaning: .prompt, workspace: other.makeWorkspace())
+        }
         #expect(empty.tokenCount == 0)
     }
 
