@@ -44,7 +44,7 @@ let package = Package(
             swiftSettings: swift),
         .target(
             name: "InnerQ",
-            dependencies: ["Generation", "Transformer", "KVCache", "ModelFiles", "Threading"],
+            dependencies: ["Generation", "Transformer", "KVCache", "ModelFiles", "Threading", "CPUKernels"],
             swiftSettings: swift),
         .executableTarget(
             name: "innerq",

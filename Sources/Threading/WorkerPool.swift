@@ -4,6 +4,7 @@ import Dispatch
 ///
 /// Matrix products and attention over a long cache split their work through one pool per model.
 public final class WorkerPool: Sendable {
+    public static let recommendedThreads = 2
     /// Threads that take part, the caller's own included.
     public let threads: Int
 

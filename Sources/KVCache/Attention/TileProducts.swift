@@ -1,15 +1,15 @@
-import CPUKernels
+package import CPUKernels
 
 /// The two products of attention over one tile, read as it is stored.
-struct TileProducts {
-    let layout: TileLayout
+package struct TileProducts {
+    package let layout: TileLayout
     let kernels: UnsafePointer<iq_attention_kernels>
     private let dotCodes: iq_dot_codes_fn?
     private let unpack: iq_unpack_fn?
     private let mode: Int32
     private let bias: Float
 
-    init(_ layout: TileLayout, kernels: UnsafePointer<iq_attention_kernels>) {
+    package init(_ layout: TileLayout, kernels: UnsafePointer<iq_attention_kernels>) {
         self.layout = layout
         self.kernels = kernels
         guard let grouped = layout.format.grouped else {
@@ -37,12 +37,12 @@ struct TileProducts {
     }
 
     /// Floats that ``dot`` needs as scratch for `heads` heads.
-    func scratchCount(heads: Int) -> Int {
+    package func scratchCount(heads: Int) -> Int {
         heads * (layout.rows + 32) + 2 * layout.rows + 64
     }
 
     /// `out[h][lane] += Σ x[h][row] · tile[row][lane]` for `heads` heads.
-    func dot(
+    package func dot(
         _ tile: UnsafeRawPointer, _ x: UnsafePointer<Float>, xStride: Int, heads: Int,
         out: UnsafeMutablePointer<Float>, outStride: Int, scratch: UnsafeMutablePointer<Float>
     ) {
@@ -177,7 +177,7 @@ struct TileProducts {
     }
 
     /// Decodes a whole tile into `[row][lane]` floats, for many queries at once.
-    func decode(
+    package func decode(
         _ tile: UnsafeRawPointer, into out: UnsafeMutablePointer<Float>,
         scratch: UnsafeMutablePointer<Float>
     ) {

@@ -64,21 +64,29 @@ extension CachePolicy {
         return total
     }
 
-    /// The longest sequence whose cache fits `bytes`, at most `limit` tokens; `nil` if not even an empty one does.
+    /// The longest sequence whose cache fits `bytes` at every step on the way, at most `limit` tokens; `nil` if not even
+    /// an empty one does.
     public func longestContext(shape: CacheShape, bytes: Int, limit: Int = 1 << 30) -> Int? {
-        guard byteCount(shape: shape, tokens: 0).total <= bytes else { return nil }
-        // A byte count does not grow steadily (a seal gives memory back), so the answer is the end of the first run
-        // that fits everywhere before it: find a failing bound by bisection on the peak up to each length.
-        func peak(_ tokens: Int) -> Int {
-            (max(0, tokens - TileLayout.tokens)...tokens).lazy
-                .map { byteCount(shape: shape, tokens: $0).total }.max() ?? 0
+        func fits(_ tokens: Int) -> Bool { byteCount(shape: shape, tokens: tokens).total <= bytes }
+        guard fits(0) else { return nil }
+        // A seal gives memory back, so bytes do not grow steadily; the largest up to some length is at that length, at
+        // the end of the cycle of 32 tokens before it, or just before a layer's first seal.
+        let firstSeals = Set(
+            shape.layers.enumerated().map { index, layer in
+                WindowSchedule(
+                    self.layer(index, of: shape.layers.count), slidingWindow: layer.slidingWindow
+                ).firstSeal - 1
+            })
+        func fitsUpTo(_ tokens: Int) -> Bool {
+            (max(0, tokens - TileLayout.tokens)...tokens).allSatisfy(fits)
+                && firstSeals.allSatisfy { $0 > tokens || fits($0) }
         }
+        if fitsUpTo(limit) { return limit }
         var low = 0
         var high = limit
-        if peak(high) <= bytes { return limit }
         while high - low > 1 {
             let middle = low + (high - low) / 2
-            if peak(middle) <= bytes { low = middle } else { high = middle }
+            if fitsUpTo(middle) { low = middle } else { high = middle }
         }
         return low
     }
