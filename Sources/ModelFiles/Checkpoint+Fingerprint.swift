@@ -50,7 +50,6 @@ extension ModelConfiguration {
             "\(hasTiedEmbeddings)", activation.rawValue, "\(hasQKVBias)",
             "\(hasAttentionOutputBias)", "\(hasQKNorm)", "\(hasPostNorms)",
             "\(normWeightsLackOne)", "\(embeddingScale.bitPattern)",
-            logitSoftcap.map { "\($0.bitPattern)" } ?? "-",
         ]
         return fields.joined(separator: "\n") + "\n"
     }

@@ -59,7 +59,6 @@ extension ModelConfiguration {
         hasPostNorms = isGemma
         normWeightsLackOne = false
         embeddingScale = isGemma ? Float(hidden).squareRoot() : 1
-        logitSoftcap = nil
         try validate(path: path)
     }
 }

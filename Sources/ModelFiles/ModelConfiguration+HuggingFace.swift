@@ -56,7 +56,6 @@ extension ModelConfiguration {
         hasPostNorms = isGemma
         normWeightsLackOne = isGemma
         embeddingScale = isGemma ? Float(hiddenSize).squareRoot() : 1
-        logitSoftcap = nil
         try validate(path: path)
     }
 }

@@ -65,8 +65,6 @@ public struct ModelConfiguration: Sendable, Hashable, Codable {
     public var normWeightsLackOne: Bool
     /// Multiplies embeddings; 1 except for Gemma (√``hiddenSize``).
     public var embeddingScale: Float
-    /// Logits become c · tanh(logit / c); `nil` for every architecture at present.
-    public var logitSoftcap: Float?
 
     /// The RoPE of one layer.
     public func rotary(layer: Int) -> RotaryConfiguration {

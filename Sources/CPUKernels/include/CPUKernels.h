@@ -6,6 +6,7 @@
 #include "iq_attention.h"
 #include "iq_convert.h"
 #include "iq_dispatch.h"
+#include "iq_elementwise.h"
 
 #include "iq_weights.h"
 
