@@ -44,7 +44,9 @@ let package = Package(
             swiftSettings: swift),
         .target(
             name: "InnerQ",
-            dependencies: ["Generation", "Transformer", "KVCache", "ModelFiles", "Threading", "CPUKernels"],
+            dependencies: [
+                "Generation", "Transformer", "KVCache", "ModelFiles", "Threading", "CPUKernels",
+            ],
             swiftSettings: swift),
         .executableTarget(
             name: "innerq",
@@ -64,7 +66,8 @@ let package = Package(
             name: "ModelFilesTests", dependencies: ["ModelFiles"],
             resources: [.copy("Fixtures")], swiftSettings: swift),
         .testTarget(
-            name: "TransformerTests", dependencies: ["Transformer", "ModelFiles", "KVCache"],
+            name: "TransformerTests",
+            dependencies: ["Transformer", "ModelFiles", "KVCache", "CPUKernels", "Threading"],
             resources: [.copy("Fixtures")], swiftSettings: swift),
         .testTarget(
             name: "GenerationTests", dependencies: ["Generation", "Transformer", "ModelFiles"],
