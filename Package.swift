@@ -35,14 +35,18 @@ let package = Package(
             dependencies: [.product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: swift),
         .target(
-            name: "Transformer", dependencies: ["CPUKernels", "Threading", "KVCache", "ModelFiles"],
+            name: "Transformer",
+            dependencies: ["CPUKernels", "Threading", "KVCache", "ModelFiles"],
             swiftSettings: swift),
         .target(
-            name: "Generation", dependencies: ["Transformer", "KVCache", "ModelFiles", "Threading"],
+            name: "Generation",
+            dependencies: ["Transformer", "KVCache", "ModelFiles", "Threading"],
             swiftSettings: swift),
         .target(
             name: "InnerQ",
-            dependencies: ["Generation", "Transformer", "KVCache", "ModelFiles", "Threading"],
+            dependencies: [
+                "Generation", "Transformer", "KVCache", "ModelFiles", "Threading", "CPUKernels",
+            ],
             swiftSettings: swift),
         .executableTarget(
             name: "innerq",
@@ -53,7 +57,7 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "CPUKernelsTests", dependencies: ["CPUKernels", "Transformer"],
-            swiftSettings: swift),
+            resources: [.copy("Fixtures")], swiftSettings: swift),
         .testTarget(name: "ThreadingTests", dependencies: ["Threading"], swiftSettings: swift),
         .testTarget(
             name: "KVCacheTests", dependencies: ["KVCache", "ModelFiles"],
@@ -62,7 +66,8 @@ let package = Package(
             name: "ModelFilesTests", dependencies: ["ModelFiles"],
             resources: [.copy("Fixtures")], swiftSettings: swift),
         .testTarget(
-            name: "TransformerTests", dependencies: ["Transformer", "ModelFiles", "KVCache"],
+            name: "TransformerTests",
+            dependencies: ["Transformer", "ModelFiles", "KVCache", "CPUKernels", "Threading"],
             resources: [.copy("Fixtures")], swiftSettings: swift),
         .testTarget(
             name: "GenerationTests", dependencies: ["Generation", "Transformer", "ModelFiles"],

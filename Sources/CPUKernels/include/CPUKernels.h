@@ -3,6 +3,11 @@
 #ifndef INNERQ_CPU_KERNELS_H
 #define INNERQ_CPU_KERNELS_H
 
+#include "iq_attention.h"
 #include "iq_convert.h"
+#include "iq_dispatch.h"
+#include "iq_elementwise.h"
+
+#include "iq_weights.h"
 
 #endif

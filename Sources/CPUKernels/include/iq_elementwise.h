@@ -1,0 +1,36 @@
+// Elementwise float32 loops of a transformer: norms, RoPE, gated activations.
+#ifndef INNERQ_ELEMENTWISE_H
+#define INNERQ_ELEMENTWISE_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// output[i] = x[i] · weight[i] / sqrt(mean(x²) + epsilon). `output` may be `x`.
+void iq_rms_norm(const float *x, const float *weight, float *output, size_t count, float epsilon);
+
+// x[i] += y[i].
+void iq_add(float *x, const float *y, size_t count);
+
+// x[i] *= factor.
+void iq_scale(float *x, float factor, size_t count);
+
+// gate[i] = silu(gate[i]) · up[i], silu(x) = x / (1 + e^−x). Relative error below 1e-6.
+void iq_silu_multiply(float *gate, const float *up, size_t count);
+
+// gate[i] = gelu(gate[i]) · up[i] with gelu's tanh approximation, ½x(1 + tanh(√(2/π)(x + 0.044715x³))).
+void iq_gelu_tanh_multiply(float *gate, const float *up, size_t count);
+
+// Turns `pairs` pairs of channels by the angles whose cosines and sines are given, one head.
+// Pair i is channels i and i + pairs. `output` must not overlap `x`.
+void iq_rope_half_split(const float *x, float *output, const float *cosines, const float *sines, size_t pairs);
+// Pair i is channels 2i and 2i + 1.
+void iq_rope_interleaved(const float *x, float *output, const float *cosines, const float *sines, size_t pairs);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,35 @@
+// The AVX2 variant's table.
+#include "weights_avx2.h"
+
+#if defined(__x86_64__)
+
+static void prepare(uint32_t layout, const float *activations, size_t columns, float *prepared) {
+    switch (layout) {
+        case IQ_ACTIVATIONS_NIBBLES: iq_avx2_prepare_nibbles(activations, columns, prepared); break;
+        case IQ_ACTIVATIONS_BYTES: iq_avx2_prepare_bytes(activations, columns, prepared); break;
+        default: memcpy(prepared, activations, 4 * columns); break;
+    }
+}
+
+#define FORMAT(upper, lower, layout, elements, bytes) \
+    {IQ_WEIGHT_##upper, IQ_ACTIVATIONS_##layout, elements, bytes, #upper, iq_avx2_decode_##lower, iq_avx2_gemv_##lower}
+
+const struct iq_weight_kernels iq_weights_avx2 = {
+    .formats = {
+        FORMAT(F32, f32, PLAIN, 1, 4),
+        FORMAT(F16, f16, PLAIN, 1, 2),
+        FORMAT(BF16, bf16, PLAIN, 1, 2),
+        FORMAT(Q8_0, q8_0, PLAIN, 32, 34),
+        FORMAT(Q4_0, q4_0, NIBBLES, 32, 18),
+        FORMAT(Q4_1, q4_1, NIBBLES, 32, 20),
+        FORMAT(Q5_0, q5_0, BYTES, 32, 22),
+        FORMAT(Q5_1, q5_1, BYTES, 32, 24),
+        FORMAT(Q4_K, q4_k, BYTES, 256, 144),
+        FORMAT(Q5_K, q5_k, BYTES, 256, 176),
+        FORMAT(Q6_K, q6_k, BYTES, 256, 210),
+    },
+    .prepare = prepare,
+    .gemm = iq_avx2_gemm,
+};
+
+#endif

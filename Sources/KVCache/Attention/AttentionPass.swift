@@ -1,0 +1,255 @@
+import CPUKernels
+
+extension LayerAttention {
+    /// What the units of one call share. Read-only, but for `output`, of which each unit writes its own rows.
+    struct Pass: @unchecked Sendable {
+        let cache: LayerCache
+        let queries: UnsafePointer<Float>
+        let output: UnsafeMutablePointer<Float>
+        /// Position of query 0.
+        let firstPosition: Int
+        let headSize: Int
+        /// Query heads of a KV head.
+        let ratio: Int
+        private let queryHeads: Int
+        private let keys: TileProducts
+        private let values: TileProducts
+        private let rawKeys: TileProducts
+        private let rawValues: TileProducts
+        private let kernels: UnsafePointer<iq_attention_kernels>
+
+        init(
+            cache: LayerCache, kernels: UnsafePointer<iq_attention_kernels>,
+            queries: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, firstPosition: Int
+        ) {
+            self.cache = cache
+            self.queries = queries
+            self.output = output
+            self.firstPosition = firstPosition
+            self.kernels = kernels
+            headSize = cache.shape.headSize
+            ratio = cache.shape.groupRatio
+            queryHeads = cache.shape.queryHeads
+            keys = TileProducts(cache.keyLayout, kernels: kernels)
+            values = TileProducts(cache.valueLayout, kernels: kernels)
+            rawKeys = TileProducts(cache.rawKeyLayout, kernels: kernels)
+            rawValues = TileProducts(cache.rawValueLayout, kernels: kernels)
+        }
+
+        /// Numbers of the tiles that a block of queries sees: sink pages first, then body and recent.
+        func tiles(_ block: QueryBlock) -> Range<Int> {
+            let schedule = cache.schedule
+            let sinkPages = cache.sink.count
+            let end = firstPosition + block.first + block.count
+            let beyond = max(0, end - schedule.sink)
+            let last = sinkPages + (beyond + TileLayout.tokens - 1) / TileLayout.tokens
+            // The block's first query sees furthest back.
+            let visible = schedule.firstVisible(at: firstPosition + block.first)
+            let first =
+                visible < schedule.sink
+                ? visible / TileLayout.tokens
+                : sinkPages + (visible - schedule.sink) / TileLayout.tokens
+            return min(first, last)..<last
+        }
+
+        struct Tile {
+            let page: UnsafeRawPointer
+            let isSealed: Bool
+            let firstToken: Int
+            let count: Int
+        }
+
+        @inline(__always)
+        private func tile(_ number: Int, _ block: QueryBlock) -> Tile {
+            let schedule = cache.schedule
+            let sinkPages = cache.sink.count
+            if number < sinkPages {
+                let first = number * TileLayout.tokens
+                return Tile(
+                    page: UnsafeRawPointer(cache.sink[number]!), isSealed: false, firstToken: first,
+                    count: min(TileLayout.tokens, schedule.sink - first))
+            }
+            let index = number - sinkPages
+            let first = schedule.firstToken(ofTile: index)
+            if index < block.sealed {
+                return Tile(
+                    page: UnsafeRawPointer(cache.body[index - cache.droppedTiles]), isSealed: true,
+                    firstToken: first, count: TileLayout.tokens)
+            }
+            return Tile(
+                page: UnsafeRawPointer(cache.raw[index - cache.rawFirst]), isSealed: false,
+                firstToken: first, count: TileLayout.tokens)
+        }
+
+        func scratchCount(rows: Int) -> Int {
+            let decoded = headSize * TileLayout.tokens
+            return 2 * rows * headSize + rows
+                + rows * LayerAttention.tilesPerStep * TileLayout.tokens
+                + decoded
+                + max(keys.scratchCount(heads: rows), values.scratchCount(heads: rows)) + 2048
+        }
+
+        /// Adds the attention of one KV head's rows over some tiles to `partial`.
+        ///
+        /// Rows are `[query of the block][query head of the group]`.
+        func accumulate(
+            _ head: Int, _ block: QueryBlock, _ tiles: Range<Int>, _ partial: Partial,
+            _ scratch: UnsafeMutablePointer<Float>
+        ) {
+            let rows = block.count * ratio
+            let rawQueries = scratch
+            let bodyQueries = rawQueries + rows * headSize
+            let shifts = bodyQueries + rows * headSize
+            let scores = shifts + rows
+            let stride = LayerAttention.tilesPerStep * TileLayout.tokens
+            let decoded = scores + rows * stride
+            let rest = decoded + headSize * TileLayout.tokens
+            prepare(head, block, rawQueries, bodyQueries, shifts)
+            let isDirect = rows <= LayerAttention.directRows
+            var next = tiles.lowerBound
+            while next < tiles.upperBound {
+                let step = next..<min(next + LayerAttention.tilesPerStep, tiles.upperBound)
+                let width = step.count * TileLayout.tokens
+                for (column, number) in step.enumerated() {
+                    let tile = tile(number, block)
+                    let target = scores + column * TileLayout.tokens
+                    for row in 0..<rows {
+                        let start = tile.isSealed ? shifts[row] : 0
+                        for i in 0..<TileLayout.tokens { target[row * stride + i] = start }
+                    }
+                    let products = tile.isSealed ? keys : rawKeys
+                    let source = tile.page + head * headBytes(tile)
+                    let queries = tile.isSealed ? bodyQueries : rawQueries
+                    multiply(
+                        products, source, UnsafePointer(queries), headSize, rows, target, stride,
+                        isDirect, decoded, rest)
+                    mask(tile, block, rows, target, stride)
+                }
+                weigh(rows, width, stride, scores, partial)
+                for (column, number) in step.enumerated() {
+                    let tile = tile(number, block)
+                    let products = tile.isSealed ? values : rawValues
+                    let keyBytes =
+                        tile.isSealed ? cache.keyLayout.byteCount : cache.rawKeyLayout.byteCount
+                    multiply(
+                        products, tile.page + head * headBytes(tile) + keyBytes,
+                        UnsafePointer(scores + column * TileLayout.tokens), stride, rows,
+                        partial.output, headSize, isDirect, decoded, rest)
+                }
+                next = step.upperBound
+            }
+        }
+
+        @inline(__always)
+        private func headBytes(_ tile: Tile) -> Int {
+            tile.isSealed
+                ? cache.keyLayout.byteCount + cache.valueLayout.byteCount
+                : cache.rawKeyLayout.byteCount + cache.rawValueLayout.byteCount
+        }
+
+        @inline(__always)
+        private func multiply(
+            _ products: TileProducts, _ tile: UnsafeRawPointer, _ x: UnsafePointer<Float>,
+            _ xStride: Int, _ rows: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
+            _ isDirect: Bool, _ decoded: UnsafeMutablePointer<Float>,
+            _ scratch: UnsafeMutablePointer<Float>
+        ) {
+            if isDirect {
+                products.dot(
+                    tile, x, xStride: xStride, heads: rows, out: out, outStride: outStride,
+                    scratch: scratch)
+            } else {
+                products.decode(tile, into: decoded, scratch: scratch)
+                let layout = products.layout
+                kernels.pointee.dot_float(
+                    decoded, layout.lanes, layout.rows, layout.lanes, x, xStride, rows, out,
+                    outStride)
+            }
+        }
+
+        /// Queries times the attention scale; for the body also times the key scales, with q · mean beside them.
+        private func prepare(
+            _ head: Int, _ block: QueryBlock, _ rawQueries: UnsafeMutablePointer<Float>,
+            _ bodyQueries: UnsafeMutablePointer<Float>, _ shifts: UnsafeMutablePointer<Float>
+        ) {
+            let scale = cache.shape.attentionScale
+            for query in 0..<block.count {
+                for member in 0..<ratio {
+                    let row = query * ratio + member
+                    let source =
+                        queries
+                        + ((block.first + query) * queryHeads + head * ratio + member) * headSize
+                    let target = rawQueries + row * headSize
+                    for i in 0..<headSize { target[i] = source[i] * scale }
+                    shifts[row] = 0
+                    let body = bodyQueries + row * headSize
+                    guard let normalizer = cache.normalizer else {
+                        for i in 0..<headSize { body[i] = target[i] }
+                        continue
+                    }
+                    normalizer.scales.withUnsafeBufferPointer { scales in
+                        for i in 0..<headSize { body[i] = target[i] * scales[head * headSize + i] }
+                    }
+                    normalizer.means.withUnsafeBufferPointer { means in
+                        guard !means.isEmpty else { return }
+                        var sum: Float = 0
+                        for i in 0..<headSize { sum += target[i] * means[head * headSize + i] }
+                        shifts[row] = sum
+                    }
+                }
+            }
+        }
+
+        /// Sets the scores of tokens that a row may not see to −∞.
+        private func mask(
+            _ tile: Tile, _ block: QueryBlock, _ rows: Int, _ scores: UnsafeMutablePointer<Float>,
+            _ stride: Int
+        ) {
+            let firstQuery = firstPosition + block.first
+            let seesAll =
+                tile.count == TileLayout.tokens
+                && tile.firstToken + TileLayout.tokens <= firstQuery + 1
+                && cache.schedule.firstVisible(at: firstQuery + block.count - 1) <= tile.firstToken
+            if seesAll { return }
+            for row in 0..<rows {
+                let position = firstQuery + row / ratio
+                let low = min(
+                    max(0, cache.schedule.firstVisible(at: position) - tile.firstToken),
+                    TileLayout.tokens)
+                let high = max(low, min(tile.count, position + 1 - tile.firstToken))
+                let line = scores + row * stride
+                for i in 0..<low { line[i] = -.infinity }
+                for i in high..<TileLayout.tokens { line[i] = -.infinity }
+            }
+        }
+
+        /// Turns scores into weights relative to each row's running maximum.
+        private func weigh(
+            _ rows: Int, _ width: Int, _ stride: Int, _ scores: UnsafeMutablePointer<Float>,
+            _ partial: Partial
+        ) {
+            for row in 0..<rows {
+                let line = scores + row * stride
+                partial.raise(row: row, to: kernels.pointee.maximum(line, width))
+                if partial.maximum[row] == -.infinity {
+                    for i in 0..<width { line[i] = 0 }
+                } else {
+                    partial.sum[row] += kernels.pointee.exponentials(
+                        line, width, partial.maximum[row])
+                }
+            }
+        }
+
+        func finish(_ head: Int, _ block: QueryBlock, _ partial: Partial) {
+            for query in 0..<block.count {
+                for member in 0..<ratio {
+                    partial.finish(
+                        row: query * ratio + member,
+                        into: output
+                            + ((block.first + query) * queryHeads + head * ratio + member)
+                            * headSize)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+import CPUKernels
+package import Threading
+
+/// Which keys and values the queries of one call see.
+public enum AttentionMeaning: Sendable, Hashable {
+    /// The tokens of this call see each other as float16, however many they are, and what was sealed before it as
+    /// sealed: a prompt, as the papers run it.
+    case prompt
+    /// Each token sees what it would see if it had been decoded alone: float16 inside its own windows, sealed tiles
+    /// elsewhere. The same results as token by token, at prefill speed.
+    case decode
+}
+
+/// CPU attention over one layer's cache.
+///
+/// Work is cut into units of (KV head, block of queries, run of tiles); each unit gives a ``Partial``. The cut depends
+/// only on lengths, not on the number of threads, so that results do not either.
+package final class LayerAttention {
+    /// Tiles of one unit when few queries are asked.
+    static let tilesPerUnit = 16
+    /// Tiles whose scores are held at once.
+    static let tilesPerStep = 8
+    /// Queries of a block, of one head.
+    static let queryBlock = 32
+    /// Up to this many rows a packed tile is multiplied as it is; above, it is decoded once for all rows.
+    static let directRows = 8
+
+    private let kernels: UnsafePointer<iq_attention_kernels>
+    private let workers: WorkerPool
+    private var memory: UnsafeMutablePointer<Float>
+    private var memoryCount = 0
+
+    package init(workers: WorkerPool, kernels: AttentionKernels = .best) {
+        self.workers = workers
+        self.kernels = kernels.table
+        memory = .allocate(capacity: 1)
+    }
+
+    deinit { memory.deallocate() }
+
+    private func reserve(_ count: Int) {
+        guard count > memoryCount else { return }
+        memory.deallocate()
+        memory = .allocate(capacity: count)
+        memoryCount = count
+    }
+
+    /// Appends `count` tokens to the layer and writes their attention.
+    ///
+    /// - Parameters:
+    ///   - queries: `[count][query heads][head size]`, after RoPE, not scaled.
+    ///   - keys: `[count][KV heads][head size]`, after RoPE.
+    ///   - values: `[count][KV heads][head size]`.
+    ///   - output: `[count][query heads][head size]`.
+    package func attend(
+        _ cache: LayerCache, queries: UnsafePointer<Float>, keys: UnsafePointer<Float>,
+        values: UnsafePointer<Float>, count: Int, meaning: AttentionMeaning,
+        output: UnsafeMutablePointer<Float>
+    ) {
+        let before = cache.tokenCount
+        let sealedBefore = cache.sealedTiles
+        cache.append(keys: keys, values: values, count: count)
+        if meaning == .decode { cache.seal(visibleFrom: cache.schedule.firstVisible(at: before)) }
+        let pass = Pass(
+            cache: cache, kernels: kernels, queries: queries, output: output, firstPosition: before)
+        if count == 1 {
+            let sealed = meaning == .prompt ? sealedBefore : cache.sealedTiles
+            one(pass, QueryBlock(first: 0, count: 1, sealed: sealed))
+        } else {
+            many(
+                pass,
+                blocks: Self.blocks(
+                    count, before, meaning == .prompt ? sealedBefore : nil, cache.schedule))
+        }
+        if meaning == .prompt {
+            cache.seal(visibleFrom: cache.schedule.firstVisible(at: cache.tokenCount))
+        }
+        cache.release()
+    }
+
+    /// Queries of a call that see the same sealed tiles, at most ``queryBlock`` of them.
+    struct QueryBlock {
+        var first: Int
+        var count: Int
+        var sealed: Int
+    }
+
+    private static func blocks(
+        _ count: Int, _ before: Int, _ fixedSealed: Int?, _ schedule: WindowSchedule
+    ) -> [QueryBlock] {
+        var blocks: [QueryBlock] = []
+        for query in 0..<count {
+            let sealed = fixedSealed ?? schedule.sealedTiles(at: before + query + 1)
+            if let last = blocks.last, last.sealed == sealed, last.count < queryBlock {
+                blocks[blocks.count - 1].count += 1
+            } else {
+                blocks.append(QueryBlock(first: query, count: 1, sealed: sealed))
+            }
+        }
+        return blocks
+    }
+
+    /// One query: units are runs of tiles, merged at the end.
+    private func one(_ pass: Pass, _ block: QueryBlock) {
+        let heads = pass.cache.shape.kvHeads
+        let tiles = pass.tiles(block)
+        let runs = max(1, (tiles.count + Self.tilesPerUnit - 1) / Self.tilesPerUnit)
+        let rows = pass.ratio
+        let partialCount = Partial.count(rows: rows, headSize: pass.headSize)
+        let scratchCount = pass.scratchCount(rows: rows)
+        reserve(heads * runs * partialCount + workers.threads * scratchCount)
+        let partials = memory
+        let scratch = memory + heads * runs * partialCount
+        workers.run(count: heads * runs) { task, worker in
+            let (head, run) = (task / runs, task % runs)
+            let partial = Partial(
+                partials + task * partialCount, rows: rows, headSize: pass.headSize)
+            partial.reset(rows: rows)
+            let first = tiles.lowerBound + run * Self.tilesPerUnit
+            pass.accumulate(
+                head, block, first..<min(first + Self.tilesPerUnit, tiles.upperBound), partial,
+                scratch + worker * scratchCount)
+        }
+        for head in 0..<heads {
+            let total = Partial(
+                partials + head * runs * partialCount, rows: rows, headSize: pass.headSize)
+            for run in 1..<max(runs, 1) {
+                total.merge(
+                    Partial(
+                        partials + (head * runs + run) * partialCount, rows: rows,
+                        headSize: pass.headSize), rows: rows)
+            }
+            pass.finish(head, block, total)
+        }
+    }
+
+    /// Many queries: units are blocks of queries, each over all its tiles.
+    private func many(_ pass: Pass, blocks: [QueryBlock]) {
+        let heads = pass.cache.shape.kvHeads
+        let rows = pass.ratio * Self.queryBlock
+        let partialCount = Partial.count(rows: rows, headSize: pass.headSize)
+        let each = pass.scratchCount(rows: rows) + partialCount
+        reserve(workers.threads * each)
+        let memory = memory
+        // Later blocks see more tokens; taking them first keeps the threads busy to the end.
+        workers.run(count: heads * blocks.count) { task, worker in
+            let block = blocks[blocks.count - 1 - task / heads]
+            let head = task % heads
+            let partial = Partial(
+                memory + worker * each, rows: block.count * pass.ratio, headSize: pass.headSize)
+            partial.reset(rows: block.count * pass.ratio)
+            pass.accumulate(
+                head, block, pass.tiles(block), partial, memory + worker * each + partialCount)
+            pass.finish(head, block, partial)
+        }
+    }
+}

@@ -1,0 +1,262 @@
+package import CPUKernels
+
+/// The two products of attention over one tile, read as it is stored.
+package struct TileProducts {
+    package let layout: TileLayout
+    let kernels: UnsafePointer<iq_attention_kernels>
+    private let dotCodes: iq_dot_codes_fn?
+    private let unpack: iq_unpack_fn?
+    private let mode: Int32
+    private let bias: Float
+
+    package init(_ layout: TileLayout, kernels: UnsafePointer<iq_attention_kernels>) {
+        self.layout = layout
+        self.kernels = kernels
+        guard let grouped = layout.format.grouped else {
+            dotCodes = nil
+            unpack = nil
+            mode = 0
+            bias = 0
+            return
+        }
+        let dots = kernels.pointee.dot_codes
+        let unpacks = kernels.pointee.unpack
+        switch grouped.bits {
+        case 2: (dotCodes, unpack) = (dots.0, unpacks.0)
+        case 3: (dotCodes, unpack) = (dots.1, unpacks.1)
+        case 4: (dotCodes, unpack) = (dots.2, unpacks.2)
+        default: (dotCodes, unpack) = (dots.3, unpacks.3)
+        }
+        bias = Float(grouped.bias)
+        mode =
+            switch grouped.mode {
+            case .symmetric: Int32(IQ_SCALE_SYMMETRIC.rawValue)
+            case .asymmetric: Int32(IQ_SCALE_ASYMMETRIC.rawValue)
+            case .hybrid: Int32(IQ_SCALE_HYBRID.rawValue)
+            }
+    }
+
+    /// Floats that ``dot`` needs as scratch for `heads` heads.
+    package func scratchCount(heads: Int) -> Int {
+        heads * (layout.rows + 32) + 2 * layout.rows + 64
+    }
+
+    /// `out[h][lane] += Σ x[h][row] · tile[row][lane]` for `heads` heads.
+    package func dot(
+        _ tile: UnsafeRawPointer, _ x: UnsafePointer<Float>, xStride: Int, heads: Int,
+        out: UnsafeMutablePointer<Float>, outStride: Int, scratch: UnsafeMutablePointer<Float>
+    ) {
+        guard layout.format.grouped != nil else {
+            kernels.pointee.dot_half(
+                tile.assumingMemoryBound(to: UInt16.self), layout.lanes, layout.rows, layout.lanes,
+                x, xStride, heads, out, outStride)
+            return
+        }
+        if layout.isInner {
+            inner(tile, x, xStride, heads, out, outStride, scratch)
+        } else {
+            outer(tile, x, xStride, heads, out, outStride, scratch)
+        }
+    }
+
+    /// Groups along the rows: the kernel multiplies each lane by its own scale, once per 32 rows.
+    @inline(__always)
+    private func inner(
+        _ tile: UnsafeRawPointer, _ x: UnsafePointer<Float>, _ xStride: Int, _ heads: Int,
+        _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ scratch: UnsafeMutablePointer<Float>
+    ) {
+        let scales = (tile + layout.scaleOffset).assumingMemoryBound(to: UInt16.self)
+        let zeros = (tile + layout.zeroOffset).assumingMemoryBound(to: UInt16.self)
+        for block in 0..<layout.rowBlocks {
+            blockDot(
+                tile, block, mode, scales + block * layout.lanes, zeros + block * layout.lanes,
+                x + 32 * block, xStride, heads, out, outStride, scratch)
+        }
+    }
+
+    /// One block of rows. A block of 16 rows holds two half-tiles of lanes, each multiplied with zeros in the
+    /// other's rows.
+    @inline(__always)
+    private func blockDot(
+        _ tile: UnsafeRawPointer, _ block: Int, _ mode: Int32, _ scales: UnsafePointer<UInt16>,
+        _ zeros: UnsafePointer<UInt16>, _ x: UnsafePointer<Float>, _ xStride: Int, _ heads: Int,
+        _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ scratch: UnsafeMutablePointer<Float>
+    ) {
+        let words = (tile + layout.wordOffset(block: block)).assumingMemoryBound(to: UInt32.self)
+        if layout.rowCount(inBlock: block) == 32 {
+            var codes = iq_code_block(
+                words: words, word_stride: layout.lanes, scales: scales, zeros: zeros,
+                lanes: layout.lanes, bias: bias, mode: mode)
+            dotCodes!(&codes, x, xStride, heads, out, outStride)
+            return
+        }
+        let half = layout.lanes / 2
+        for part in 0..<2 {
+            for h in 0..<heads {
+                for i in 0..<16 {
+                    scratch[32 * h + 16 * part + i] = x[h * xStride + i]
+                    scratch[32 * h + 16 * (1 - part) + i] = 0
+                }
+            }
+            var codes = iq_code_block(
+                words: words, word_stride: half, scales: scales + part * half,
+                zeros: zeros + part * half, lanes: half, bias: bias, mode: mode)
+            dotCodes!(&codes, scratch, 32, heads, out + part * half, outStride)
+        }
+    }
+
+    /// Groups along the lanes: scales belong to rows, so they are folded into x once per tile (32 lanes share the
+    /// product), and zero points add one constant to all lanes of the group.
+    private func outer(
+        _ tile: UnsafeRawPointer, _ x: UnsafePointer<Float>, _ xStride: Int, _ heads: Int,
+        _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ scratch: UnsafeMutablePointer<Float>
+    ) {
+        let rows = layout.rows
+        let factors = scratch
+        let offsets = scratch + rows
+        let folded = scratch + 2 * rows
+        let halfScratch = folded + heads * rows
+        for laneBlock in 0..<layout.laneBlocks {
+            rowScales(tile, laneBlock, factors, offsets)
+            let lanes = min(32, layout.lanes - 32 * laneBlock)
+            for h in 0..<heads {
+                var constant: Float = 0
+                for row in 0..<rows {
+                    let value = x[h * xStride + row]
+                    folded[h * rows + row] = value * factors[row]
+                    constant += value * offsets[row]
+                }
+                let target = out + h * outStride + 32 * laneBlock
+                for lane in 0..<lanes { target[lane] += constant }
+            }
+            for block in 0..<layout.rowBlocks {
+                if layout.rowCount(inBlock: block) == 32 {
+                    let words = (tile + layout.wordOffset(block: block))
+                        .assumingMemoryBound(to: UInt32.self)
+                    var codes = iq_code_block(
+                        words: words + 32 * laneBlock, word_stride: layout.lanes, scales: nil,
+                        zeros: nil, lanes: lanes, bias: 0, mode: 0)
+                    dotCodes!(
+                        &codes, folded + 32 * block, rows, heads, out + 32 * laneBlock, outStride)
+                } else {
+                    // Only K tiles have a short block, and they have one block of lanes.
+                    let unused = tile.assumingMemoryBound(to: UInt16.self)
+                    blockDot(
+                        tile, block, 0, unused, unused, folded + 32 * block, rows, heads, out,
+                        outStride, halfScratch)
+                }
+            }
+        }
+    }
+
+    /// Row scales of one block of lanes in the form value = factor · code + offset.
+    private func rowScales(
+        _ tile: UnsafeRawPointer, _ laneBlock: Int, _ factors: UnsafeMutablePointer<Float>,
+        _ offsets: UnsafeMutablePointer<Float>
+    ) {
+        let rows = layout.rows
+        iq_half_to_float(
+            (tile + layout.scaleOffset).assumingMemoryBound(to: UInt16.self) + laneBlock * rows,
+            factors, rows)
+        if mode == Int32(IQ_SCALE_SYMMETRIC.rawValue) {
+            for row in 0..<rows { offsets[row] = -bias * factors[row] }
+            return
+        }
+        iq_half_to_float(
+            (tile + layout.zeroOffset).assumingMemoryBound(to: UInt16.self) + laneBlock * rows,
+            offsets, rows)
+        guard mode == Int32(IQ_SCALE_HYBRID.rawValue) else { return }
+        for row in 0..<rows {
+            if factors[row].sign == .minus {
+                factors[row] = -factors[row]
+            } else {
+                if offsets[row].sign == .minus { factors[row] = -factors[row] }
+                offsets[row] = -bias * factors[row]
+            }
+        }
+    }
+
+    /// Decodes a whole tile into `[row][lane]` floats, for many queries at once.
+    package func decode(
+        _ tile: UnsafeRawPointer, into out: UnsafeMutablePointer<Float>,
+        scratch: UnsafeMutablePointer<Float>
+    ) {
+        guard layout.format.grouped != nil else {
+            iq_half_to_float(
+                tile.assumingMemoryBound(to: UInt16.self), out, layout.rows * layout.lanes)
+            return
+        }
+        let lanes = layout.lanes
+        for block in 0..<layout.rowBlocks {
+            let words = (tile + layout.wordOffset(block: block)).assumingMemoryBound(
+                to: UInt32.self)
+            let target = out + 32 * block * lanes
+            if layout.rowCount(inBlock: block) == 32 {
+                unpack!(words, lanes, lanes, target, lanes)
+            } else {
+                let half = lanes / 2
+                unpack!(words, half, half, scratch, half)
+                for row in 0..<16 {
+                    for lane in 0..<half {
+                        target[row * lanes + lane] = scratch[row * half + lane]
+                        target[row * lanes + half + lane] = scratch[(row + 16) * half + lane]
+                    }
+                }
+            }
+        }
+        if layout.isInner {
+            scaleLanes(tile, out, scratch)
+        } else {
+            for laneBlock in 0..<layout.laneBlocks {
+                rowScales(tile, laneBlock, scratch, scratch + layout.rows)
+                let count = min(32, lanes - 32 * laneBlock)
+                for row in 0..<layout.rows {
+                    let target = out + row * lanes + 32 * laneBlock
+                    let factor = scratch[row]
+                    let offset = scratch[layout.rows + row]
+                    for lane in 0..<count { target[lane] = target[lane] * factor + offset }
+                }
+            }
+        }
+    }
+
+    private func scaleLanes(
+        _ tile: UnsafeRawPointer, _ out: UnsafeMutablePointer<Float>,
+        _ scratch: UnsafeMutablePointer<Float>
+    ) {
+        let lanes = layout.lanes
+        let factors = scratch
+        let offsets = scratch + lanes
+        for block in 0..<layout.rowBlocks {
+            iq_half_to_float(
+                (tile + layout.scaleOffset).assumingMemoryBound(to: UInt16.self) + block * lanes,
+                factors, lanes)
+            if mode == Int32(IQ_SCALE_SYMMETRIC.rawValue) {
+                for row in 32 * block..<32 * block + layout.rowCount(inBlock: block) {
+                    let target = out + row * lanes
+                    for lane in 0..<lanes { target[lane] = factors[lane] * (target[lane] - bias) }
+                }
+                continue
+            }
+            iq_half_to_float(
+                (tile + layout.zeroOffset).assumingMemoryBound(to: UInt16.self) + block * lanes,
+                offsets, lanes)
+            if mode == Int32(IQ_SCALE_HYBRID.rawValue) {
+                for lane in 0..<lanes {
+                    if factors[lane].sign == .minus {
+                        factors[lane] = -factors[lane]
+                    } else {
+                        if offsets[lane].sign == .minus { factors[lane] = -factors[lane] }
+                        offsets[lane] = -bias * factors[lane]
+                    }
+                }
+            }
+            for row in 32 * block..<32 * block + layout.rowCount(inBlock: block) {
+                let target = out + row * lanes
+                for lane in 0..<lanes {
+                    target[lane] = target[lane] * factors[lane] + offsets[lane]
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+/// Means and scales of the key channels of one layer, one of each for a channel of a KV head.
+package struct KeyNormalizer {
+    private let rule: KeyNormalization
+    private let headSize: Int
+    /// Whether the first seal has happened.
+    package var isFixed = false
+    /// `[KV head][channel]`; a stored key is (k − mean) / scale.
+    package private(set) var scales: [Float]
+    /// Empty unless keys are centred.
+    package private(set) var means: [Float]
+
+    package init(_ rule: KeyNormalization, kvHeads: Int, headSize: Int) {
+        self.rule = rule
+        self.headSize = headSize
+        scales = Array(repeating: 1, count: kvHeads * headSize)
+        means = rule.centred ? Array(repeating: 0, count: kvHeads * headSize) : []
+    }
+
+    package var byteCount: Int { (scales.count + means.count) * 4 }
+
+    /// Takes mean and scale of a head from tokens `skip ..< count`. A channel that never leaves its mean, or whose
+    /// largest magnitude is below 1e-6, keeps scale 1.
+    package mutating func fix(
+        head: Int, skip: Int, count: Int, key: (_ token: Int, _ channel: Int) -> Float
+    ) {
+        let first = skip < count ? skip : 0
+        for channel in 0..<headSize {
+            var mean: Float = 0
+            if rule.centred {
+                var sum = 0.0
+                for token in first..<count { sum += Double(key(token, channel)) }
+                mean = Float(sum / Double(count - first))
+                means[head * headSize + channel] = mean
+            }
+            var largest: Float = 0
+            for token in first..<count { largest = max(largest, abs(key(token, channel) - mean)) }
+            scales[head * headSize + channel] =
+                largest < 1e-6 ? 1 : Self.power(largest, rule.exponent)
+        }
+        isFixed = true
+    }
+
+    /// Normalizes a key tile `[channel][32 tokens]` in place.
+    package func apply(head: Int, keyTile: UnsafeMutablePointer<Float>) {
+        for channel in 0..<headSize {
+            let scale = scales[head * headSize + channel]
+            let mean = means.isEmpty ? 0 : means[head * headSize + channel]
+            let row = keyTile + channel * TileLayout.tokens
+            for token in 0..<TileLayout.tokens { row[token] = (row[token] - mean) / scale }
+        }
+    }
+
+    /// The stored numbers: scales, then means.
+    package mutating func withBytes(
+        _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+    ) rethrows {
+        try scales.withUnsafeMutableBytes(body)
+        if !means.isEmpty { try means.withUnsafeMutableBytes(body) }
+    }
+
+    private static func power(_ base: Float, _ exponent: Float) -> Float {
+        switch exponent {
+        case 0: 1
+        case 0.5: base.squareRoot()
+        case 1: base
+        default: Math.pow(base, exponent)
+        }
+    }
+}

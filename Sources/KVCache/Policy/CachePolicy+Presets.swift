@@ -1,0 +1,82 @@
+extension CachePolicy {
+    /// 16-bit floats, nothing quantized.
+    public static let float16 = CachePolicy(
+        name: "float16", keys: .float16, values: .float16, windows: .none)
+
+    /// 8 bits in blocks of 32 channels, s = max|x| / 127: llama.cpp's q8_0.
+    public static let q8 = CachePolicy(
+        name: "q8",
+        keys: .grouped(GroupedFormat(bits: 8, axis: .channel, levels: .official)),
+        values: .grouped(GroupedFormat(bits: 8, axis: .channel, levels: .official)),
+        windows: .none)
+
+    /// 4 bits in blocks of 32 channels, s = extreme / −8: llama.cpp's q4_0.
+    public static let q4 = CachePolicy(
+        name: "q4",
+        keys: .grouped(GroupedFormat(bits: 4, axis: .channel)),
+        values: .grouped(GroupedFormat(bits: 4, axis: .channel)),
+        windows: .none)
+
+    /// InnerQ Base: 3-bit keys and values, symmetric; 3.5 bits an element.
+    public static let innerQBase = innerQ(
+        "innerq-base", values: GroupedFormat(bits: 3, axis: .token))
+
+    /// InnerQ Hybrid: 3-bit keys, 2-bit values, each value group symmetric or asymmetric.
+    public static let innerQHybrid = innerQ(
+        "innerq-hybrid", values: GroupedFormat(bits: 2, axis: .token, mode: .hybrid))
+
+    /// InnerQ Small: 3-bit keys, 2-bit symmetric values; 3 bits an element.
+    public static let innerQSmall = innerQ(
+        "innerq-small",
+        values: GroupedFormat(bits: 2, axis: .token, scaleFit: .leastSquares))
+
+    /// KIVI with 2 bits: keys per channel, values per token, asymmetric; 128 recent tokens.
+    public static let kivi2 = kivi("kivi-2", bits: 2, windows: CacheWindows(sink: 0, recent: 128))
+
+    /// KIVI with 4 bits.
+    public static let kivi4 = kivi("kivi-4", bits: 4, windows: CacheWindows(sink: 0, recent: 128))
+
+    /// KIVI with 2 bits, 32 sinks and 96 recent tokens: the InnerQ paper's second baseline.
+    public static let kivi2Sink = kivi(
+        "kivi-2-sink", bits: 2, windows: CacheWindows(sink: 32, recent: 96))
+
+    /// Every preset, in the order of the capability table.
+    public static let presets: [CachePolicy] = [
+        .float16, .q8, .q4, .innerQBase, .innerQHybrid, .innerQSmall, .kivi2, .kivi4, .kivi2Sink,
+    ]
+
+    /// The preset of that name, or `nil`.
+    public static func preset(named name: String) -> CachePolicy? {
+        presets.first { $0.name == name }
+    }
+
+    /// The same policy with the level set of the official code, for comparisons: no centring, published normalizer.
+    public func withLevels(_ levels: LevelSet) -> CachePolicy {
+        func changed(_ format: TensorFormat) -> TensorFormat {
+            guard case .grouped(var grouped) = format else { return format }
+            grouped.levels = levels
+            if levels != .fullRange { grouped.scaleFit = .extreme }
+            return .grouped(grouped)
+        }
+        var policy = self
+        policy.keys = changed(keys)
+        policy.values = changed(values)
+        return policy
+    }
+
+    private static func innerQ(_ name: String, values: GroupedFormat) -> CachePolicy {
+        CachePolicy(
+            name: name, keys: .grouped(GroupedFormat(bits: 3, axis: .channel)),
+            values: .grouped(values),
+            windows: CacheWindows(sink: 32, recent: 96),
+            keyNormalization: KeyNormalization(centred: true, exponent: 0.5))
+    }
+
+    private static func kivi(_ name: String, bits: Int, windows: CacheWindows) -> CachePolicy {
+        CachePolicy(
+            name: name,
+            keys: .grouped(GroupedFormat(bits: bits, axis: .token, mode: .asymmetric)),
+            values: .grouped(GroupedFormat(bits: bits, axis: .channel, mode: .asymmetric)),
+            windows: windows)
+    }
+}

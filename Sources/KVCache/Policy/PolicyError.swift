@@ -1,0 +1,101 @@
+/// Why a policy cannot be used; each message says what to change.
+public enum PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
+    case unknownPreset(String)
+    case unsupportedBits(Int)
+    case unsupportedHeadSize(Int, layer: Int)
+    case headsDoNotDivide(queryHeads: Int, kvHeads: Int, layer: Int)
+    case windowOutOfRange(String, Int)
+    case hybridNeedsMoreBits(Int)
+    case normalizationOutOfRange(String)
+    case layerOutOfRange(Int, layerCount: Int)
+    case malformed(String)
+
+    public var description: String {
+        switch self {
+        case .unknownPreset(let name):
+            let names = CachePolicy.presets.map(\.name).joined(separator: ", ")
+            return
+                "there is no cache policy '\(name)'. Presets: \(names); or give the path of a .json file."
+        case .unsupportedBits(let bits):
+            let nearest = [2, 3, 4, 8].min { abs($0 - bits) < abs($1 - bits) } ?? 4
+            return
+                "codes of \(bits) bits are not supported (2, 3, 4 and 8 are); the nearest is \(nearest)."
+        case .unsupportedHeadSize(let size, let layer):
+            return
+                "layer \(layer) has head size \(size); a cache needs a multiple of 16 from 16 to 256."
+        case .headsDoNotDivide(let queryHeads, let kvHeads, let layer):
+            return
+                "layer \(layer) has \(queryHeads) query heads, not a multiple of its \(kvHeads) KV heads."
+        case .windowOutOfRange(let name, let value):
+            return
+                "the \(name) window is \(value) tokens; it must be from 0 to \(CachePolicy.largestWindow)."
+        case .hybridNeedsMoreBits(let bits):
+            return
+                "official hybrid groups need at least 2 bits, since their other choice has one bit less (\(bits) asked)."
+        case .normalizationOutOfRange(let what):
+            return "key normalization: \(what)."
+        case .layerOutOfRange(let layer, let count):
+            return
+                "an exception names layer \(layer), but the model has \(count) layers (0 to \(count - 1), or negative from the end)."
+        case .malformed(let what):
+            return "the cache policy cannot be read: \(what)"
+        }
+    }
+}
+
+extension CachePolicy {
+    /// Windows larger than this are refused: they would not be windows.
+    public static let largestWindow = 1 << 20
+
+    /// Checks the policy by itself.
+    public func validate() throws(PolicyError) {
+        try Self.check(keys)
+        try Self.check(values)
+        try Self.check(windows)
+        for exception in exceptions {
+            if let keys = exception.keys { try Self.check(keys) }
+            if let values = exception.values { try Self.check(values) }
+            if let windows = exception.windows { try Self.check(windows) }
+        }
+        guard let normalization = keyNormalization else { return }
+        guard normalization.exponent.isFinite, (0...1).contains(normalization.exponent) else {
+            throw .normalizationOutOfRange("the exponent must be from 0 to 1")
+        }
+        guard (0...Self.largestWindow).contains(normalization.tokens) else {
+            throw .normalizationOutOfRange("'tokens' must be from 0 to \(Self.largestWindow)")
+        }
+    }
+
+    /// Checks the policy together with a model's shape.
+    public func validate(for shape: CacheShape) throws(PolicyError) {
+        try validate()
+        for (index, layer) in shape.layers.enumerated() {
+            guard layer.headSize % 16 == 0, (16...256).contains(layer.headSize) else {
+                throw .unsupportedHeadSize(layer.headSize, layer: index)
+            }
+            guard layer.kvHeads > 0, layer.queryHeads > 0, layer.queryHeads % layer.kvHeads == 0
+            else {
+                throw .headsDoNotDivide(
+                    queryHeads: layer.queryHeads, kvHeads: layer.kvHeads, layer: index)
+            }
+        }
+        let count = shape.layers.count
+        for layer in exceptions.flatMap(\.layers) where !(-count..<count).contains(layer) {
+            throw .layerOutOfRange(layer, layerCount: count)
+        }
+    }
+
+    private static func check(_ format: TensorFormat) throws(PolicyError) {
+        guard case .grouped(let grouped) = format else { return }
+        guard [2, 3, 4, 8].contains(grouped.bits) else { throw .unsupportedBits(grouped.bits) }
+    }
+
+    private static func check(_ windows: CacheWindows) throws(PolicyError) {
+        guard (0...largestWindow).contains(windows.sink) else {
+            throw .windowOutOfRange("sink", windows.sink)
+        }
+        guard (0...largestWindow).contains(windows.recent) else {
+            throw .windowOutOfRange("recent", windows.recent)
+        }
+    }
+}

@@ -1,0 +1,164 @@
+// Packing of one tile, scalar and exact: what kernels are compared with, and what seals tiles.
+
+/// The word and bits of one code: see iq_attention.h.
+package struct CodePlace: Sendable {
+    /// Index of the word among the block's words, counted as `word · lanes + lane`.
+    let word: Int
+    let shift: Int
+
+    /// Reads the code of `bits` bits.
+    @inline(__always)
+    static func read(
+        _ words: UnsafePointer<UInt32>, stride: Int, lane: Int, row: Int, bits: Int
+    ) -> UInt8 {
+        if bits == 3 && row >= 30 {
+            let low = words[(row - 30) * stride + lane] >> 30
+            let high = (words[2 * stride + lane] >> UInt32(row)) & 1
+            return UInt8(low | high << 2)
+        }
+        let perWord = bits == 3 ? 10 : 32 / bits
+        let word = words[(row / perWord) * stride + lane]
+        return UInt8((word >> UInt32(bits * (row % perWord))) & ((1 << UInt32(bits)) - 1))
+    }
+
+    /// Ors the code into words that were zero.
+    @inline(__always)
+    static func write(
+        _ code: UInt8, _ words: UnsafeMutablePointer<UInt32>, stride: Int, lane: Int, row: Int,
+        bits: Int
+    ) {
+        let code = UInt32(code)
+        if bits == 3 && row >= 30 {
+            words[(row - 30) * stride + lane] |= (code & 3) << 30
+            words[2 * stride + lane] |= (code >> 2) << UInt32(row)
+            return
+        }
+        let perWord = bits == 3 ? 10 : 32 / bits
+        words[(row / perWord) * stride + lane] |= code << UInt32(bits * (row % perWord))
+    }
+}
+
+extension TileLayout {
+    /// Unsigned code of the element at (row, lane).
+    package func code(_ tile: UnsafeRawPointer, row: Int, lane: Int) -> UInt8 {
+        let (words, stride, row, lane) = place(tile, row: row, lane: lane)
+        return CodePlace.read(
+            words, stride: stride, lane: lane, row: row, bits: format.grouped!.bits)
+    }
+
+    /// Stores a code into a tile whose code bytes were zero.
+    package func setCode(_ code: UInt8, _ tile: UnsafeMutableRawPointer, row: Int, lane: Int) {
+        let (words, stride, row, lane) = place(UnsafeRawPointer(tile), row: row, lane: lane)
+        CodePlace.write(
+            code, UnsafeMutablePointer(mutating: words), stride: stride, lane: lane, row: row,
+            bits: format.grouped!.bits)
+    }
+
+    @inline(__always)
+    private func place(
+        _ tile: UnsafeRawPointer, row: Int, lane: Int
+    ) -> (words: UnsafePointer<UInt32>, stride: Int, row: Int, lane: Int) {
+        let block = row / 32
+        let words = (tile + wordOffset(block: block)).assumingMemoryBound(to: UInt32.self)
+        if rowCount(inBlock: block) == 32 { return (words, lanes, row % 32, lane) }
+        let half = lanes / 2
+        return (words, half, row % 32 + (lane >= half ? 16 : 0), lane % half)
+    }
+
+    /// Index of the group that (row, lane) belongs to.
+    package func group(row: Int, lane: Int) -> Int {
+        isInner ? (row / 32) * lanes + lane : (lane / 32) * rows + row
+    }
+
+    /// The scale of a group as stored.
+    package func scale(_ tile: UnsafeRawPointer, group: Int) -> GroupScale {
+        let stored = (tile + scaleOffset).assumingMemoryBound(to: UInt16.self)[group]
+        let scale = Float(Float16(bitPattern: stored))
+        guard let grouped = format.grouped, grouped.storesZeros else {
+            return GroupScale(
+                magnitude: abs(scale), isNegative: scale.sign == .minus, isAsymmetric: false,
+                zero: 0)
+        }
+        let zero = Float(
+            Float16(bitPattern: (tile + zeroOffset).assumingMemoryBound(to: UInt16.self)[group]))
+        if grouped.mode == .asymmetric || scale.sign == .minus {
+            return GroupScale(
+                magnitude: abs(scale), isNegative: false, isAsymmetric: true, zero: zero)
+        }
+        return GroupScale(
+            magnitude: scale, isNegative: zero.sign == .minus, isAsymmetric: false, zero: 0)
+    }
+
+    /// Stores the scale of a group. Hybrid groups: the sign bit of the scale says asymmetric; a symmetric group
+    /// keeps the direction of its scale in the sign of a zero point of 0.
+    package func setScale(_ scale: GroupScale, _ tile: UnsafeMutableRawPointer, group: Int) {
+        guard let grouped = format.grouped else { return }
+        let scales = (tile + scaleOffset).assumingMemoryBound(to: UInt16.self)
+        let magnitude = Float16(scale.magnitude).bitPattern
+        let sign: UInt16 = 0x8000
+        switch grouped.mode {
+        case .symmetric: scales[group] = magnitude | (scale.isNegative ? sign : 0)
+        case .asymmetric: scales[group] = magnitude
+        case .hybrid: scales[group] = magnitude | (scale.isAsymmetric ? sign : 0)
+        }
+        guard grouped.storesZeros else { return }
+        let zeros = (tile + zeroOffset).assumingMemoryBound(to: UInt16.self)
+        zeros[group] =
+            scale.isAsymmetric ? Float16(scale.zero).bitPattern : (scale.isNegative ? sign : 0)
+    }
+
+    /// Quantizes `rows × lanes` values into a tile. All bytes of the tile are written.
+    package func encode(_ values: UnsafePointer<Float>, into tile: UnsafeMutableRawPointer) {
+        guard let grouped = format.grouped else { return }
+        let quantizer = GroupQuantizer(grouped)
+        tile.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { group in
+            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { codes in
+                let group = group.baseAddress!
+                let codes = codes.baseAddress!
+                if isInner {
+                    for block in 0..<rowBlocks {
+                        let count = rowCount(inBlock: block)
+                        for lane in 0..<lanes {
+                            for i in 0..<count {
+                                group[i] = values[(32 * block + i) * lanes + lane]
+                            }
+                            let scale = quantizer.encode(group, count: count, codes: codes)
+                            setScale(scale, tile, group: block * lanes + lane)
+                            for i in 0..<count {
+                                setCode(codes[i], tile, row: 32 * block + i, lane: lane)
+                            }
+                        }
+                    }
+                } else {
+                    for block in 0..<laneBlocks {
+                        let count = min(32, lanes - 32 * block)
+                        for row in 0..<rows {
+                            for i in 0..<count { group[i] = values[row * lanes + 32 * block + i] }
+                            let scale = quantizer.encode(group, count: count, codes: codes)
+                            setScale(scale, tile, group: block * rows + row)
+                            for i in 0..<count {
+                                setCode(codes[i], tile, row: row, lane: 32 * block + i)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The oracle's decoding of a whole tile into `rows × lanes` values.
+    package func decode(_ tile: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>) {
+        guard let grouped = format.grouped else {
+            let halves = tile.assumingMemoryBound(to: UInt16.self)
+            for i in 0..<rows * lanes { values[i] = Float(Float16(bitPattern: halves[i])) }
+            return
+        }
+        for row in 0..<rows {
+            for lane in 0..<lanes {
+                values[row * lanes + lane] = scale(tile, group: group(row: row, lane: lane))
+                    .value(of: code(tile, row: row, lane: lane), bias: grouped.bias)
+            }
+        }
+    }
+}
