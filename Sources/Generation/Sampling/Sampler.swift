@@ -13,9 +13,10 @@ public struct Sampler: Sendable {
         var logit: Float
     }
 
-    public init(_ parameters: SamplingParameters) {
+    /// - Parameter randomState: where an earlier sampler stopped, to go on from there if the parameters have no seed.
+    public init(_ parameters: SamplingParameters, continuing randomState: UInt64? = nil) {
         self.parameters = parameters
-        randomState = parameters.seed ?? UInt64.random(in: .min ... .max)
+        self.randomState = parameters.seed ?? randomState ?? UInt64.random(in: .min ... .max)
     }
 
     /// The next token.
@@ -49,7 +50,7 @@ public struct Sampler: Sendable {
 
     static func argmax(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
         var best = 0
-        for i in 1 ..< max(logits.count, 1)
+        for i in 1..<max(logits.count, 1)
         where logits[i] > logits[best] || logits[best].isNaN { best = i }
         return Int32(best)
     }
@@ -129,7 +130,9 @@ public struct Sampler: Sendable {
     private mutating func draw() -> Int32 {
         let best = candidates[0].logit
         var total: Float = 0
-        for candidate in candidates { total += exp((candidate.logit - best) / parameters.temperature) }
+        for candidate in candidates {
+            total += exp((candidate.logit - best) / parameters.temperature)
+        }
         var left = uniform() * total
         for candidate in candidates {
             left -= exp((candidate.logit - best) / parameters.temperature)
