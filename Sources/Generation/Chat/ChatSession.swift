@@ -42,7 +42,7 @@ public struct ChatSession: Sendable {
     }
 
     /// Tokens that a message adds to those of the conversation so far.
-    func encode(_ message: String, after tokens: [Int32]) throws -> [Int32] {
+    package func encode(_ message: String, after tokens: [Int32]) throws -> [Int32] {
         let segments: [PromptSegment]
         if let last = tokens.last {
             segments = try template.continuation(

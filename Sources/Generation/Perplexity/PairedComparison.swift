@@ -10,8 +10,13 @@ public struct PairedComparison: Sendable, Codable, Hashable {
 
     /// - Returns: `nil` if the runs did not score equally many tokens.
     public init?(of result: PerplexityResult, with other: PerplexityResult) {
-        let losses = result.negativeLogLikelihoods
-        let others = other.negativeLogLikelihoods
+        self.init(of: result.negativeLogLikelihoods, with: other.negativeLogLikelihoods)
+    }
+
+    /// - Parameters:
+    ///   - losses: −ln p of each token, in nats.
+    ///   - others: of the same tokens in the other run.
+    public init?(of losses: [Float], with others: [Float]) {
         guard losses.count == others.count, losses.count > 0 else { return nil }
         let differences = zip(losses, others).map { Double($0) - Double($1) }
         let count = Double(differences.count)

@@ -51,9 +51,9 @@ public enum StopReason: String, Sendable, Codable {
 
 /// What a run cost and what its cache saved.
 public struct GenerationStatistics: Sendable, Codable {
-    /// Tokens of the prompt, those of earlier runs not included.
+    /// Tokens run before the first new one: the prompt, and what earlier runs left to be run.
     public var promptTokens = 0
-    /// Seconds until the first token's logits, a pending token and what a cancelled pass left included.
+    /// Seconds until the first token's logits.
     public var prefillSeconds = 0.0
     /// Generated tokens, the one that ended the text included.
     public var generatedTokens = 0

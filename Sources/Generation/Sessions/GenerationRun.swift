@@ -17,10 +17,10 @@ struct GenerationRun {
     ) throws {
         try check(prompt)
         var statistics = GenerationStatistics()
-        statistics.promptTokens = prompt.count
         let clock = ContinuousClock()
         let start = clock.now
         state.append(prompt)
+        let cached = state.cache.tokenCount
         defer {
             count(&statistics)
             publish(statistics)
@@ -29,10 +29,12 @@ struct GenerationRun {
             try state.advance(progress: progress, isCancelled: isCancelled)
         } catch GenerationError.cancelled {
             statistics.stopReason = .cancelled
+            statistics.promptTokens = max(0, state.cache.tokenCount - cached)
             statistics.prefillSeconds = (clock.now - start).seconds
             return
         }
         let prefilled = clock.now
+        statistics.promptTokens = state.cache.tokenCount - cached
         statistics.prefillSeconds = (prefilled - start).seconds
         defer { statistics.decodeSeconds = (clock.now - prefilled).seconds }
         statistics.stopReason = try generate(&statistics, emit)

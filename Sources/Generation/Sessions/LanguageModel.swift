@@ -32,13 +32,26 @@ public final class LanguageModel: Sendable {
             workers: WorkerPool(threads: threads ?? WorkerPool.recommendedThreads))
     }
 
-    public init(checkpoint: Checkpoint, workers: WorkerPool) throws {
+    /// - Throws: `ModelFileError` or `TokenizerError`.
+    public convenience init(checkpoint: Checkpoint, workers: WorkerPool) throws {
+        let tokenizer = try checkpoint.tokenizer()
+        try self.init(
+            checkpoint: checkpoint, tokenizer: tokenizer,
+            chatTemplate: checkpoint.chatTemplate(tokenizer: tokenizer), workers: workers)
+    }
+
+    /// A model with a tokenizer from elsewhere, for files that have none.
+    ///
+    /// A tokenizer may have more tokens than the model; text that needs one of those is refused when it is run.
+    /// - Throws: `ModelFileError`.
+    public init(
+        checkpoint: Checkpoint, tokenizer: Tokenizer, chatTemplate: ChatTemplate?,
+        workers: WorkerPool
+    ) throws(ModelFileError) {
         path = checkpoint.path
         transformer = try TransformerModel(checkpoint: checkpoint, workers: workers)
-        tokenizer = try checkpoint.tokenizer()
-        chatTemplate = ChatTemplate.detect(
-            jinja: try checkpoint.chatTemplate() ?? tokenizer.chatTemplateSource,
-            tokenizer: tokenizer)
+        self.tokenizer = tokenizer
+        self.chatTemplate = chatTemplate
         fingerprint = try checkpoint.fingerprint()
     }
 
@@ -50,6 +63,12 @@ public final class LanguageModel: Sendable {
 }
 
 extension Checkpoint {
+    /// The chat template that the file contains or its vocabulary implies; `nil` for a kind that is not supported.
+    public func chatTemplate(tokenizer: Tokenizer) throws(ModelFileError) -> ChatTemplate? {
+        ChatTemplate.detect(
+            jinja: try chatTemplate() ?? tokenizer.chatTemplateSource, tokenizer: tokenizer)
+    }
+
     /// The tokenizer of a GGUF's metadata or of a folder's tokenizer.json.
     public func tokenizer() throws -> Tokenizer {
         if let fields = try tokenizerFields() { return try Tokenizer(fields: fields) }

@@ -1,42 +1,31 @@
 import Foundation
-import KVCache
+package import KVCache
 import ModelFiles
 import Transformer
-
-/// Tokens that went through the model together, and what they saw of each other.
-///
-/// A sequence remembers its passes, so that a cache lost to a cancelled pass can be made again bit for bit: a token
-/// of a prompt saw the whole prompt in float16, a decoded one did not.
-struct TokenPass: Codable, Hashable {
-    var count: Int
-    var isPrompt: Bool
-
-    var meaning: AttentionMeaning { isPrompt ? .prompt : .decode }
-}
 
 /// A sequence's tokens, cache and memory, and the passes that advance it. Not thread-safe.
 ///
 ///     tokens   t₀ t₁ t₂ t₃ t₄ t₅ t₆ t₇
-///     passes   [ prompt  ][decode]          planned: those that ran, and a cancelled one that has to run again
-///     cache    ───────────────── ▲ tokenCount
+///     cache    ───────────────── ▲ tokenCount: t₆ and t₇ have not run
 ///
-/// The cache may lag behind the tokens: the last generated token has not run yet, and after a cancelled pass the
-/// cache may be empty.
-final class SequenceState {
+/// The cache may lag behind the tokens: the last generated token has not run yet, nor has a cancelled prompt.
+package final class SequenceState {
+    /// Passes of fewer tokens are finished before cancellation is heeded.
+    static let shortPass = 32
+
     let model: LanguageModel
     let policy: CachePolicy
-    private(set) var cache: SequenceCache
+    package private(set) var cache: SequenceCache
     private let workspace: Workspace
-    private(set) var tokens: [Int32] = []
-    private(set) var passes: [TokenPass] = []
+    package private(set) var tokens: [Int32] = []
     /// The sampler's random numbers after the last run.
     var randomState: UInt64?
-    /// Whether the workspace, or `restoredLogits`, is about the token after the last one.
+    /// Whether the workspace, or `restoredLogits`, is about the token after the last one that ran.
     private var hasLogits = false
     /// Logits that came from a file.
     private var restoredLogits: [Float] = []
 
-    init(model: LanguageModel, policy: CachePolicy) throws(PolicyError) {
+    package init(model: LanguageModel, policy: CachePolicy) throws(PolicyError) {
         self.model = model
         self.policy = policy
         workspace = model.transformer.makeWorkspace()
@@ -44,90 +33,64 @@ final class SequenceState {
             shape: model.transformer.cacheShape, policy: policy, workers: model.transformer.workers)
     }
 
-    func reset() {
+    func reset() throws(PolicyError) {
+        cache = try SequenceCache(
+            shape: cache.shape, policy: policy, workers: model.transformer.workers)
         tokens = []
-        passes = []
         randomState = nil
-        dropCache()
+        forgetLogits()
     }
 
-    private func dropCache() {
+    private func forgetLogits() {
         hasLogits = false
         restoredLogits = []
-        // The policy fitted this model before.
-        if let fresh = try? SequenceCache(
-            shape: cache.shape, policy: policy, workers: model.transformer.workers)
-        {
-            cache = fresh
-        }
     }
 
     // MARK: - Advancing
 
     /// Appends tokens that have not run. The caller has checked that they are in the vocabulary.
-    func append(_ new: some Sequence<Int32>) { tokens += new }
+    package func append(_ new: some Sequence<Int32>) { tokens += new }
 
     /// Whether there is something to predict from without another pass.
     var isCurrent: Bool { hasLogits && cache.tokenCount == tokens.count }
 
-    /// Runs every token that the cache does not hold. Afterwards ``withLogits(_:)`` is about the next token.
+    package func advance(isCancelled: @Sendable () -> Bool) throws {
+        try advance(progress: nil, isCancelled: isCancelled)
+    }
+
+    /// Runs every token that the cache does not hold, several of them as a prompt. Afterwards ``withLogits(_:)`` is
+    /// about the next token.
     ///
-    /// - Throws: ``GenerationError/cancelled``: no token is lost, and the next call starts over.
-    func advance(progress: PrefillProgress? = nil, isCancelled: @Sendable () -> Bool) throws {
-        plan()
-        progress?.begin(layers: layersDue)
+    /// A pass that stops between layers leaves a cache that can only be thrown away, so one over a filled cache works
+    /// on a copy, which takes its memory twice for that time. Short ones are not worth it and do not stop.
+    ///
+    /// - Throws: ``GenerationError/cancelled``. No token and nothing of the cache is lost; the next call does it again.
+    func advance(progress: PrefillProgress?, isCancelled: @Sendable () -> Bool) throws {
+        let pending = Array(tokens[cache.tokenCount...])
+        guard !pending.isEmpty else { return }
+        if isCancelled() { throw GenerationError.cancelled }
+        let isShort = pending.count < Self.shortPass
+        let target = isShort ? cache : try cache.copy(workers: model.transformer.workers)
+        progress?.begin(layers: cache.shape.layers.count)
         defer { progress?.end() }
-        let cache = cache
-        var start = 0
-        for pass in passes {
-            let end = start + pass.count
-            defer { start = end }
-            let first = max(start, cache.tokenCount)
-            guard first < end else { continue }
-            hasLogits = false
-            restoredLogits = []
-            do {
-                try model.transformer.forward(
-                    tokens: Array(tokens[first..<end]), cache: cache, meaning: pass.meaning,
-                    logits: end == tokens.count ? .last : .none, workspace: workspace,
-                    isCancelled: {
-                        progress?.step()
-                        return isCancelled()
-                    })
-            } catch TransformerError.cancelled {
-                if !cache.isConsistent { dropCache() }
-                throw GenerationError.cancelled
-            }
-            hasLogits = end == tokens.count
+        forgetLogits()
+        do {
+            try model.transformer.forward(
+                tokens: pending, cache: target, meaning: pending.count > 1 ? .prompt : .decode,
+                workspace: workspace,
+                isCancelled: {
+                    progress?.step()
+                    return !isShort && isCancelled()
+                })
+        } catch TransformerError.cancelled {
+            throw GenerationError.cancelled
         }
+        cache = target
+        hasLogits = true
     }
 
-    /// Plans passes for tokens that no pass covers. Single tokens join the decoding before them.
-    private func plan() {
-        let new = tokens.count - passes.reduce(0) { $0 + $1.count }
-        guard new > 0 else { return }
-        if new == 1, let last = passes.last, !last.isPrompt {
-            passes[passes.count - 1].count += 1
-        } else {
-            passes.append(TokenPass(count: new, isPrompt: new > 1))
-        }
-    }
-
-    /// Layers that the planned passes still have to go through.
-    private var layersDue: Int {
-        var start = 0
-        var chunks = 0
-        for pass in passes {
-            let end = start + pass.count
-            let left = end - max(start, min(end, cache.tokenCount))
-            chunks += pass.isPrompt ? min(left, 1) : (left + Workspace.chunk - 1) / Workspace.chunk
-            start = end
-        }
-        return chunks * cache.shape.layers.count
-    }
-
-    /// Calls `body` with the logits of the next token, which it may change. Only after ``advance(progress:isCancelled:)``.
-    func withLogits<Result>(
+    /// Calls `body` with the logits of the next token, which it may change. Only after ``advance(isCancelled:)``.
+    package func withLogits<Result>(
         _ body: (UnsafeMutableBufferPointer<Float>) -> Result
     ) -> Result {
         if restoredLogits.isEmpty { return body(workspace.logits) }
@@ -138,14 +101,13 @@ final class SequenceState {
 
     /// What a file holds besides tokens and cache.
     private struct Saved: Codable {
-        var passes: [TokenPass]
         var randomState: UInt64?
         /// float32, little endian; only if the cache holds every token, so that none is left to compute them from.
         var logits: Data?
     }
 
     func save(to path: String) throws(SnapshotError) {
-        var saved = Saved(passes: passes, randomState: randomState, logits: nil)
+        var saved = Saved(randomState: randomState, logits: nil)
         if isCurrent { saved.logits = withLogits { Data(buffer: $0) } }
         let data: Data
         do { data = try JSONEncoder().encode(saved) } catch {
@@ -163,11 +125,9 @@ final class SequenceState {
             throw .damaged(path: path, "a token is not in the vocabulary")
         }
         guard let data = contents.state,
-            let saved = try? JSONDecoder().decode(Saved.self, from: data),
-            Self.covers(saved.passes, cached: cache.tokenCount, tokens: contents.tokens.count)
+            let saved = try? JSONDecoder().decode(Saved.self, from: data)
         else { throw .damaged(path: path, "its session cannot be read") }
         tokens = contents.tokens
-        passes = saved.passes
         randomState = saved.randomState
         guard let logits = saved.logits, cache.tokenCount == tokens.count,
             logits.count == 4 * model.configuration.vocabularySize
@@ -180,15 +140,5 @@ final class SequenceState {
             }
         }
         hasLogits = true
-    }
-
-    /// Whether passes add up to at least what is cached and at most what there is.
-    private static func covers(_ passes: [TokenPass], cached: Int, tokens: Int) -> Bool {
-        var left = tokens
-        for pass in passes {
-            guard pass.count > 0, pass.count <= left else { return false }
-            left -= pass.count
-        }
-        return tokens - left >= cached
     }
 }

@@ -77,7 +77,8 @@ public final class Session: @unchecked Sendable {
     /// Forgets everything. Waits for a run in progress.
     public func reset() {
         queue.sync {
-            state.reset()
+            // The policy fitted the model when the session was made.
+            try? state.reset()
             published.withLock { $0 = GenerationStatistics() }
         }
     }

@@ -1,6 +1,6 @@
 import Generation
 package import KVCache
-package import Threading
+import Threading
 package import Transformer
 
 /// Measures prefill and decode speed at depths of one cache, with random tokens.
@@ -112,23 +112,5 @@ package final class DecodeBenchmark {
                 tokens: [token], cache: cache, meaning: .decode, workspace: workspace,
                 isCancelled: isCancelled)
         }
-    }
-}
-
-extension SequenceCache {
-    /// A cache with the same contents that shares nothing with this one.
-    package func copy(workers: WorkerPool) throws(PolicyError) -> SequenceCache {
-        let copy = try SequenceCache(shape: shape, policy: policy, workers: workers)
-        for (layer, other) in zip(layers, copy.layers) {
-            // The pointers are valid inside the closure only.
-            var pages: [[UInt8]] = []
-            layer.forEachPage { pages.append(Array($0)) }
-            var next = pages.startIndex
-            other.restore(tokenCount: layer.tokenCount) { target in
-                target.copyBytes(from: pages[next])
-                next += 1
-            }
-        }
-        return copy
     }
 }

@@ -72,10 +72,7 @@ struct ModelReport: Encodable {
         func text(_ id: Int32) -> String { "\(tokenizer.decode([id])) (\(id))" }
         beginning = tokenizer.rules.prefix.first.map(text)
         endOfGeneration = tokenizer.endOfGeneration.map(text)
-        chatTemplate =
-            ChatTemplate.detect(
-                jinja: try checkpoint.chatTemplate() ?? tokenizer.chatTemplateSource,
-                tokenizer: tokenizer)?.description
+        chatTemplate = try checkpoint.chatTemplate(tokenizer: tokenizer)?.description
         let views = try checkpoint.configuration.tensorNames.map { try checkpoint.tensor($0) }
         parameters = views.reduce(0) { $0 + $1.elementCount }
         weightBytes = views.reduce(0) { $0 + $1.byteCount }

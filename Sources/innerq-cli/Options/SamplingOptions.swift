@@ -31,6 +31,9 @@ struct SamplingOptions: ParsableArguments {
             "Generate at most this many tokens; 0 only reads the prompt.", valueName: "n"))
     var maxTokens: Int?
 
+    @Flag(help: "Go on where the model would end.")
+    var ignoreEnd = false
+
     var parameters: SamplingParameters {
         SamplingParameters(
             temperature: temperature, topK: topK, topP: topP, minP: minP,
@@ -40,7 +43,8 @@ struct SamplingOptions: ParsableArguments {
     /// - Parameter limit: most tokens if `--max-tokens` is not given.
     func options(limit: Int?) -> GenerationOptions {
         GenerationOptions(
-            sampling: parameters, maxTokens: maxTokens ?? limit, stopStrings: stop)
+            sampling: parameters, maxTokens: maxTokens ?? limit, stopStrings: stop,
+            ignoresEndOfGeneration: ignoreEnd)
     }
 
     func validate() throws {
