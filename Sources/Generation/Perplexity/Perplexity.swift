@@ -1,6 +1,6 @@
 import Foundation
-import ModelFiles
 public import KVCache
+import ModelFiles
 public import Transformer
 
 /// Perplexity of text through a cache.
@@ -24,10 +24,11 @@ public struct PerplexityOptions: Sendable, Codable, Hashable {
     }
 
     /// As llama.cpp's perplexity tool: windows side by side, the second half scored.
-    public static func windows(_ count: Int, context: Int, prefill: Int? = nil) -> PerplexityOptions {
+    public static func windows(_ count: Int, context: Int, prefill: Int? = nil) -> PerplexityOptions
+    {
         PerplexityOptions(
             context: context, prefill: prefill ?? context / 2, scoredFrom: context / 2 + 1,
-            offsets: (0 ..< count).map { $0 * context })
+            offsets: (0..<count).map { $0 * context })
     }
 }
 
@@ -75,7 +76,7 @@ extension TransformerModel {
         for offset in options.offsets {
             let cache = try SequenceCache(
                 shape: cacheShape, policy: policy, workers: workers)
-            var window = Array(tokens[offset ..< offset + options.context])
+            var window = Array(tokens[offset..<offset + options.context])
             if let beginning { window[0] = beginning }
             let first = options.scoredFrom ?? options.prefill
             let before = losses.count
@@ -122,14 +123,17 @@ extension TransformerModel {
         guard options.context <= configuration.contextLength else {
             throw .contextTooLong(tokens: options.context, limit: configuration.contextLength)
         }
-        guard (1 ... options.context).contains(options.prefill) else {
-            throw .parameterOutOfRange("the prefill must be from 1 to the context's \(options.context) tokens")
+        guard (1...options.context).contains(options.prefill) else {
+            throw .parameterOutOfRange(
+                "the prefill must be from 1 to the context's \(options.context) tokens")
         }
         guard (options.scoredFrom ?? options.prefill) < options.context else {
-            throw .parameterOutOfRange("no token would be scored: the prefill takes the whole context")
+            throw .parameterOutOfRange(
+                "no token would be scored: the prefill takes the whole context")
         }
         guard !options.offsets.isEmpty, options.offsets.allSatisfy({ $0 >= 0 }) else {
-            throw .parameterOutOfRange("there must be at least one window, and offsets of 0 or more")
+            throw .parameterOutOfRange(
+                "there must be at least one window, and offsets of 0 or more")
         }
         let needed = (options.offsets.max() ?? 0) + options.context
         guard tokens >= needed else { throw .textTooShort(tokens: tokens, needed: needed) }

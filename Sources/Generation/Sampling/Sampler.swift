@@ -49,7 +49,7 @@ public struct Sampler: Sendable {
 
     static func argmax(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
         var best = 0
-        for i in 1 ..< max(logits.count, 1)
+        for i in 1..<max(logits.count, 1)
         where logits[i] > logits[best] || logits[best].isNaN { best = i }
         return Int32(best)
     }
@@ -129,7 +129,9 @@ public struct Sampler: Sendable {
     private mutating func draw() -> Int32 {
         let best = candidates[0].logit
         var total: Float = 0
-        for candidate in candidates { total += exp((candidate.logit - best) / parameters.temperature) }
+        for candidate in candidates {
+            total += exp((candidate.logit - best) / parameters.temperature)
+        }
         var left = uniform() * total
         for candidate in candidates {
             left -= exp((candidate.logit - best) / parameters.temperature)
