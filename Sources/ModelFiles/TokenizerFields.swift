@@ -41,6 +41,9 @@ public struct TokenizerFields: Sendable {
     public var addsSpacePrefix: Bool
     /// The chat template's Jinja source, if the file has one.
     public var chatTemplate: String?
+    /// How text is normalized, cut and joined, where the file spells it out (`tokenizer.json`).
+    /// `nil` where it only names it (GGUF): see ``TokenizerRules/init(inferredFrom:)``.
+    public var rules: TokenizerRules?
 
     public init(
         model: Model, preTokenizer: String? = nil, pieces: [[UInt8]], scores: [Float] = [],
@@ -48,7 +51,8 @@ public struct TokenizerFields: Sendable {
         merges: [[UInt8]] = [], beginningOfSequence: Int32? = nil, endOfSequence: Int32? = nil,
         endOfTurn: Int32? = nil, unknown: Int32? = nil, padding: Int32? = nil,
         addsBeginningOfSequence: Bool = false,
-        addsEndOfSequence: Bool = false, addsSpacePrefix: Bool = false, chatTemplate: String? = nil
+        addsEndOfSequence: Bool = false, addsSpacePrefix: Bool = false, chatTemplate: String? = nil,
+        rules: TokenizerRules? = nil
     ) {
         self.model = model
         self.preTokenizer = preTokenizer
@@ -65,5 +69,6 @@ public struct TokenizerFields: Sendable {
         self.addsEndOfSequence = addsEndOfSequence
         self.addsSpacePrefix = addsSpacePrefix
         self.chatTemplate = chatTemplate
+        self.rules = rules
     }
 }
