@@ -85,15 +85,7 @@ public final class TransformerModel: Sendable {
     }
 
     /// What a cache for this model must be made for.
-    public var cacheShape: CacheShape {
-        CacheShape(
-            layers: configuration.slidingWindows.map { window in
-                LayerShape(
-                    queryHeads: configuration.headCount, kvHeads: configuration.kvHeadCount,
-                    headSize: configuration.headSize, attentionScale: configuration.attentionScale,
-                    slidingWindow: window)
-            })
-    }
+    public var cacheShape: CacheShape { configuration.cacheShape }
 
     /// Memory for passes over this model; each sequence that runs at the same time needs its own.
     public func makeWorkspace() -> Workspace {

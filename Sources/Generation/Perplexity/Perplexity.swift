@@ -135,8 +135,11 @@ extension TransformerModel {
             throw .parameterOutOfRange(
                 "there must be at least one window, and offsets of 0 or more")
         }
-        let needed = (options.offsets.max() ?? 0) + options.context
-        guard tokens >= needed else { throw .textTooShort(tokens: tokens, needed: needed) }
+        let (needed, overflow) = (options.offsets.max() ?? 0).addingReportingOverflow(
+            options.context)
+        guard !overflow, tokens >= needed else {
+            throw .textTooShort(tokens: tokens, needed: overflow ? .max : needed)
+        }
     }
 
     /// −ln softmax(logits)[token].
@@ -150,11 +153,5 @@ extension TransformerModel {
 
     private static func mean(_ values: ArraySlice<Float>) -> Double {
         values.reduce(0.0) { $0 + Double($1) } / Double(max(values.count, 1))
-    }
-}
-
-extension Duration {
-    var seconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) * 1e-18
     }
 }

@@ -13,9 +13,10 @@ public struct Sampler: Sendable {
         var logit: Float
     }
 
-    public init(_ parameters: SamplingParameters) {
+    /// - Parameter randomState: where an earlier sampler stopped, to go on from there if the parameters have no seed.
+    public init(_ parameters: SamplingParameters, continuing randomState: UInt64? = nil) {
         self.parameters = parameters
-        randomState = parameters.seed ?? UInt64.random(in: .min ... .max)
+        self.randomState = parameters.seed ?? randomState ?? UInt64.random(in: .min ... .max)
     }
 
     /// The next token.

@@ -1,6 +1,7 @@
 /// How the next token is chosen from its logits.
 ///
-/// In this order: repetition penalty, top-k, top-p, min-p, temperature.
+/// In this order: repetition penalty, top-k, min-p, top-p, temperature. Top-p counts the probability of what top-k and
+/// min-p leave, before temperature.
 public struct SamplingParameters: Sendable, Codable, Hashable {
     /// Divides the logits; 0 takes the most likely token always.
     public var temperature: Float

@@ -1,0 +1,116 @@
+import Generation
+package import KVCache
+import Threading
+package import Transformer
+
+/// Measures prefill and decode speed at depths of one cache, with random tokens.
+///
+/// The cache grows from depth to depth as prompts; each measurement runs on a copy, so that none changes what the
+/// next one sees.
+package final class DecodeBenchmark {
+    package struct Rates: Encodable, Sendable {
+        /// Tokens a second of each repeat, in order.
+        package var all: [Double]
+        package var median: Double { Self.median(all) }
+        package var slowest: Double { all.min() ?? 0 }
+        package var fastest: Double { all.max() ?? 0 }
+
+        private enum CodingKeys: String, CodingKey { case all, median }
+
+        package func encode(to encoder: any Encoder) throws {
+            var box = encoder.container(keyedBy: CodingKeys.self)
+            try box.encode(all, forKey: .all)
+            try box.encode(median, forKey: .median)
+        }
+
+        package static func median(_ values: [Double]) -> Double {
+            let sorted = values.sorted()
+            guard !sorted.isEmpty else { return 0 }
+            let middle = sorted.count / 2
+            if sorted.count % 2 == 1 { return sorted[middle] }
+            return (sorted[middle - 1] + sorted[middle]) / 2
+        }
+    }
+
+    package struct Row: Encodable, Sendable {
+        package var cache: String
+        package var depth: Int
+        package var prefill: Rates?
+        package var decode: Rates
+        /// The cache at that depth.
+        package var cacheBytes: Int
+        package var bitsPerElement: Double
+    }
+
+    private let model: TransformerModel
+    private let tokens: Int
+    private let prefill: Int
+    private let repeats: Int
+    private let isCancelled: @Sendable () -> Bool
+    private let workspace: Workspace
+    private let filled: SequenceCache
+    private var numbers = SplitMix64(seed: 1)
+    private let clock = ContinuousClock()
+
+    package init(
+        model: TransformerModel, policy: CachePolicy, tokens: Int, prefill: Int, repeats: Int,
+        isCancelled: @escaping @Sendable () -> Bool
+    ) throws(PolicyError) {
+        self.model = model
+        self.tokens = tokens
+        self.prefill = prefill
+        self.repeats = repeats
+        self.isCancelled = isCancelled
+        workspace = model.makeWorkspace()
+        filled = try SequenceCache(
+            shape: model.cacheShape, policy: policy, workers: model.workers)
+    }
+
+    private func random(_ count: Int) -> [Int32] {
+        (0..<count).map { _ in
+            Int32(numbers.next() % UInt64(model.configuration.vocabularySize))
+        }
+    }
+
+    /// - Parameter depth: at least that of the call before.
+    package func measure(depth: Int, progress: (String) -> Void) throws -> Row {
+        progress("filling up to \(depth)")
+        if depth > filled.tokenCount {
+            try model.forward(
+                tokens: random(depth - filled.tokenCount), cache: filled, meaning: .prompt,
+                logits: .none, workspace: workspace, isCancelled: isCancelled)
+        }
+        var prefillRates: [Double] = []
+        var decodeRates: [Double] = []
+        // Once unmeasured, so that memory and clocks are warm.
+        try decode(2, filled.copy(workers: model.workers))
+        for number in 1...repeats {
+            progress("depth \(depth), repeat \(number) of \(repeats)")
+            if prefill > 0 {
+                let cache = try filled.copy(workers: model.workers)
+                let prompt = random(prefill)
+                let start = clock.now
+                try model.forward(
+                    tokens: prompt, cache: cache, meaning: .prompt, workspace: workspace,
+                    isCancelled: isCancelled)
+                prefillRates.append(Double(prefill) / (clock.now - start).seconds)
+            }
+            let cache = try filled.copy(workers: model.workers)
+            let start = clock.now
+            try decode(tokens, cache)
+            decodeRates.append(Double(tokens) / (clock.now - start).seconds)
+        }
+        return Row(
+            cache: filled.policy.name, depth: depth,
+            prefill: prefill > 0 ? Rates(all: prefillRates) : nil, decode: Rates(all: decodeRates),
+            cacheBytes: filled.allocatedBytes, bitsPerElement: filled.byteCount.bitsPerElement)
+    }
+
+    private func decode(_ count: Int, _ cache: SequenceCache) throws {
+        for token in random(count) {
+            try model.forward(
+                tokens: [token], cache: cache, meaning: .decode, workspace: workspace,
+                isCancelled: isCancelled)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+public import KVCache
+import ModelFiles
+
+/// What this build can do on this machine: which cache formats, for which head sizes, with which kernels.
+///
+/// It answers before anything is loaded. What is not in it is refused with an error that names the nearest choice;
+/// nothing falls back silently.
+public struct Capabilities: Sendable, Codable {
+    /// How keys or values of a preset are stored.
+    public struct Format: Sendable, Codable {
+        /// Bits of a code; `nil` for float16.
+        public var bits: Int?
+        /// The axis that a group of 32 lies along.
+        public var axis: GroupAxis?
+        public var mode: QuantizationMode?
+        public var levels: LevelSet?
+        public var scaleFit: ScaleFit?
+        /// Scales and zero points included.
+        public var bitsPerElement: Double
+
+        init(_ format: TensorFormat) {
+            bitsPerElement = format.bitsPerElement
+            guard let grouped = format.grouped else { return }
+            bits = grouped.bits
+            axis = grouped.axis
+            mode = grouped.mode
+            // Levels are a matter of symmetric codes.
+            levels = grouped.mode == .asymmetric ? nil : grouped.levels
+            scaleFit = grouped.mode == .asymmetric ? nil : grouped.scaleFit
+        }
+    }
+
+    /// One row of the table.
+    public struct Preset: Sendable, Codable {
+        public var name: String
+        public var keys: Format
+        public var values: Format
+        /// Mean of keys and values, in the body.
+        public var bitsPerElement: Double
+        /// First tokens that stay in float16.
+        public var sink: Int
+        /// Newest tokens that stay in float16: from this many to 31 more.
+        public var recent: Int
+        public var keyNormalization: KeyNormalization?
+
+        /// "96-127".
+        public var recentText: String {
+            recent == 0 && keys.bits == nil ? "-" : "\(recent)-\(recent + TileLayout.tokens - 1)"
+        }
+
+        /// "centred, exponent 0.5", or "-".
+        public var normalization: String {
+            guard let rule = keyNormalization else { return "-" }
+            return (rule.centred ? "centred, " : "") + "exponent \(rule.exponent)"
+        }
+    }
+
+    /// A set of inner loops.
+    public struct Kernels: Sendable, Codable {
+        public var name: String
+        /// Whether this processor can execute it.
+        public var isAvailable: Bool
+        /// Whether it is the one that runs.
+        public var isUsed: Bool
+    }
+
+    public var presets: [Preset]
+    /// Head sizes with tuned kernels; every other multiple of 16 up to 256 works too.
+    public var headSizes: [Int]
+    public var kernels: [Kernels]
+
+    /// Those of the running process.
+    public static var current: Capabilities {
+        let available = AttentionKernels.all.map(\.name)
+        return Capabilities(
+            presets: CachePolicy.presets.map { policy in
+                Preset(
+                    name: policy.name, keys: Format(policy.keys), values: Format(policy.values),
+                    bitsPerElement: (policy.keys.bitsPerElement + policy.values.bitsPerElement) / 2,
+                    sink: policy.windows.sink, recent: policy.windows.recent,
+                    keyNormalization: policy.keyNormalization)
+            },
+            headSizes: ModelConfiguration.supportedHeadSizes,
+            kernels: ["portable", "avx2"].map { name in
+                Kernels(
+                    name: name, isAvailable: available.contains(name),
+                    isUsed: name == AttentionKernels.best.name)
+            })
+    }
+}

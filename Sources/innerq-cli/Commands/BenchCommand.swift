@@ -1,0 +1,122 @@
+import ArgumentParser
+import InnerQ
+
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure speed.",
+        subcommands: [BenchDecodeCommand.self], defaultSubcommand: BenchDecodeCommand.self)
+}
+
+struct BenchDecodeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "decode",
+        abstract: "Measure prefill and decode speed at several depths of the cache.",
+        discussion: """
+            innerq bench decode
+            innerq bench decode --depths 0,2048,7168 --cache float16 --cache innerq-base --threads 2
+            innerq bench decode --model qwen2.5-coder-1.5b --depths 0,4096 --repeats 5 --json
+
+            Each cache is filled with random tokens up to a depth, once; each repeat then runs on a copy of it. Prefill is \
+            one prompt of --prefill tokens at that depth, decoding is --tokens single tokens. The figures are medians. \
+            Nothing else should run on the machine.
+            """)
+
+    @Option(
+        help: ArgumentHelp("Tokens in the cache before measuring.", valueName: "n,n,…"),
+        transform: IntegerList.init)
+    var depths = IntegerList([0, 2048, 7168])
+
+    @Option(help: ArgumentHelp("Tokens to decode.", valueName: "n"))
+    var tokens = 32
+
+    @Option(help: ArgumentHelp("Tokens of the prompt; 0 leaves prefill out.", valueName: "n"))
+    var prefill = 512
+
+    @Option(help: ArgumentHelp("Times that each is measured.", valueName: "n"))
+    var repeats = 3
+
+    @OptionGroup(title: "Model and caches") var model: ModelOptions
+    @OptionGroup(title: "Model and caches") var caches: CacheListOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard (1...1 << 20).contains(tokens), (0...1 << 20).contains(prefill),
+            (1...1000).contains(repeats)
+        else {
+            throw ValidationError("--tokens and --repeats must be 1 or more, --prefill 0 or more.")
+        }
+    }
+
+    func run() async throws {
+        let policies = try caches.policies(default: [.float16, .innerQBase])
+        let workers = WorkerPool(threads: model.threads ?? WorkerPool.recommendedThreads)
+        let model = try TransformerModel(
+            checkpoint: .open(path: model.file.locate()), workers: workers)
+        let limit = model.configuration.contextLength
+        let deepest = (depths.values.max() ?? 0) + max(tokens, prefill)
+        guard deepest <= limit else {
+            throw GenerationError.contextTooLong(tokens: deepest, limit: limit)
+        }
+        let flag = SharedFlag()
+        let interrupt = Interrupt { flag.set() }
+        let line = ProgressLine()
+        defer { line.end() }
+        var rows: [DecodeBenchmark.Row] = []
+        do {
+            for policy in policies {
+                let bench = try DecodeBenchmark(
+                    model: model, policy: policy, tokens: tokens, prefill: prefill,
+                    repeats: repeats, isCancelled: { flag.isSet })
+                for depth in depths.values.sorted() {
+                    rows.append(
+                        try bench.measure(depth: depth) { line.show("\(policy.name): \($0)") })
+                }
+            }
+        } catch TransformerError.cancelled {
+            line.end()
+            Console.say("stopped; what was measured until then:")
+        }
+        line.end()
+        try report(rows, model: model, threads: workers.threads)
+        if interrupt.hasFired { throw ExitCode(Interrupt.exitCode) }
+    }
+
+    private struct Report: Encodable {
+        var model: String
+        var kernels: String
+        var threads: Int
+        var tokens: Int
+        var prefill: Int
+        var repeats: Int
+        var results: [DecodeBenchmark.Row]
+    }
+
+    private func report(
+        _ rows: [DecodeBenchmark.Row], model: TransformerModel, threads: Int
+    ) throws {
+        let kernels = Capabilities.current.kernels.first(where: \.isUsed)?.name ?? "?"
+        if output.json {
+            return try Output.json(
+                Report(
+                    model: model.configuration.name, kernels: kernels, threads: threads,
+                    tokens: tokens, prefill: prefill, repeats: repeats, results: rows))
+        }
+        var table = Table([
+            "<cache", "depth", "prefill tokens/s", "decode tokens/s", "from", "to", "cache", "bits",
+        ])
+        for row in rows {
+            table.row([
+                row.cache, Format.count(row.depth),
+                row.prefill.map { Format.fixed($0.median, 1) } ?? "-",
+                Format.fixed(row.decode.median, 1), Format.fixed(row.decode.slowest, 1),
+                Format.fixed(row.decode.fastest, 1), Format.bytes(row.cacheBytes),
+                Format.fixed(row.bitsPerElement, 2),
+            ])
+        }
+        try Output.write(table.text)
+        Console.say(
+            "\(model.configuration.name), \(threads) threads, \(kernels) kernels, medians of \(repeats)"
+        )
+    }
+}

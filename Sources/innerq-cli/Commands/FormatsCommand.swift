@@ -1,0 +1,70 @@
+import ArgumentParser
+import InnerQ
+
+struct FormatsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "formats",
+        abstract: "List the cache presets, what each is made of, and what runs them here.",
+        discussion: """
+            innerq formats
+            innerq formats --preset innerq-base     print it as JSON, to edit and give to --cache
+
+            A policy of one's own is a JSON file; what is left out has its default:
+              innerq formats --preset innerq-base > mine.json
+              innerq generate --cache mine.json "Once upon a time"
+            """)
+
+    @Option(help: ArgumentHelp("Print this preset as a policy file.", valueName: "name"))
+    var preset: String?
+
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        if let preset {
+            guard let policy = CachePolicy.preset(named: preset) else {
+                throw PolicyError.unknownPreset(preset)
+            }
+            return try Output.write(Array(policy.json()) + [0x0A])
+        }
+        let capabilities = Capabilities.current
+        if output.json { return try Output.json(capabilities) }
+        var table = Table([
+            "<preset", "K", "V", "bits/element", "<K groups", "<V groups", "<mode K", "<mode V",
+            "<levels", "sink", "recent", "<key normalization",
+        ])
+        for row in capabilities.presets {
+            table.row([
+                row.name, bits(row.keys), bits(row.values), Format.fixed(row.bitsPerElement, 2),
+                row.keys.axis.map { "along \($0.rawValue)s" } ?? "-",
+                row.values.axis.map { "along \($0.rawValue)s" } ?? "-",
+                row.keys.mode?.rawValue ?? "-", row.values.mode?.rawValue ?? "-",
+                levels(row), "\(row.sink)", row.recentText,
+                row.normalization,
+            ])
+        }
+        try Output.write(table.text)
+        try Output.line("")
+        try Output.line(
+            "head sizes: \(capabilities.headSizes.map(String.init).joined(separator: ", ")) "
+                + "have kernels of their own; every multiple of 16 up to 256 runs")
+        var kernels = Table(["<kernels", "<formats", "<here"])
+        for variant in capabilities.kernels {
+            kernels.row([
+                "cpu \(variant.name)", "all",
+                variant.isUsed
+                    ? "used" : variant.isAvailable ? "available" : "not on this processor",
+            ])
+        }
+        try Output.write(kernels.text)
+    }
+
+    private func bits(_ format: Capabilities.Format) -> String {
+        format.bits.map(String.init) ?? "float16"
+    }
+
+    private func levels(_ row: Capabilities.Preset) -> String {
+        let names = [row.keys.levels, row.values.levels].compactMap { $0?.rawValue }
+        guard let first = names.first else { return "-" }
+        return Set(names).count == 1 ? first : names.joined(separator: "/")
+    }
+}

@@ -1,0 +1,99 @@
+import Foundation
+import Generation
+import KVCache
+import ModelFiles
+import Testing
+import Transformer
+
+@Suite struct SavedSessionTests {
+    let prompt = Fixture.tokens(170)
+
+    @Test(arguments: CachePolicy.presets) func aSavedSessionContinuesBitForBit(
+        policy: CachePolicy
+    ) async throws {
+        let model = try Fixture.model()
+        let whole = try await model.makeSession(policy: policy)
+            .generate(tokens: prompt, options: .random(40, seed: 3)).collect()
+        let path = Fixture.temporaryFile()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        for count in [0, 1, 22] {
+            let session = try model.makeSession(policy: policy)
+            let first = try await session.generate(tokens: prompt, options: .random(count, seed: 3))
+                .collect()
+            try session.save(to: path)
+            let restored = try Session.restore(from: path, model: model)
+            #expect(restored.policy == policy)
+            #expect(restored.tokens == session.tokens)
+            // With a prompt only, nothing has been drawn yet.
+            let rest = try await restored.generate(
+                tokens: [], options: .random(40 - count, seed: count == 0 ? 3 : nil)
+            ).collect()
+            #expect(first.ids + rest.ids == whole.ids)
+        }
+    }
+
+    @Test func aSessionCancelledInItsPromptCanBeSaved() async throws {
+        let model = try Fixture.model()
+        let path = Fixture.temporaryFile()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let session = try model.makeSession()
+        let stream = session.generate(tokens: prompt, options: .greedy(8))
+        session.cancel()
+        _ = try await stream.collect()
+        #expect(session.statistics.stopReason == .cancelled)
+        let done = session.tokens.count - prompt.count
+        try session.save(to: path)
+        let rest = try await Session.restore(from: path, model: model)
+            .generate(tokens: [], options: .greedy(8 - done)).collect()
+        let whole = try await model.makeSession().generate(tokens: prompt, options: .greedy(8))
+            .collect()
+        #expect(rest.ids == Array(whole.ids.dropFirst(done)))
+    }
+
+    @Test func anotherModelOrPolicyIsRefused() async throws {
+        let model = try Fixture.model()
+        let path = Fixture.temporaryFile()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let session = try model.makeSession(policy: .kivi2)
+        _ = try await session.generate(tokens: prompt, options: .greedy(3)).collect()
+        try session.save(to: path)
+        #expect(throws: SnapshotError.otherModel(path: path)) {
+            try Session.restore(from: path, model: Fixture.model("qwen2-f32"))
+        }
+        #expect(
+            throws: SnapshotError.otherPolicy(path: path, saved: "kivi-2", asked: "innerq-base")
+        ) { try Session.restore(from: path, model: model, policy: .innerQBase) }
+        #expect(throws: SnapshotError.self) {
+            try Session.restore(from: "/nowhere/at/all", model: model)
+        }
+        #expect(throws: SnapshotError.self) { try session.save(to: "/nowhere/at/all") }
+    }
+
+    /// Files that are whole, by their checksum, but hold something that no session can be in.
+    @Test func impossibleStatesAreRefused() throws {
+        let model = try Fixture.model()
+        let path = Fixture.temporaryFile()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let cache = try SequenceCache(
+            shape: model.configuration.cacheShape, policy: .q4, workers: model.transformer.workers)
+        func write(tokens: [Int32], state: String?) throws {
+            try CacheSnapshot.write(
+                cache, tokens: tokens, fingerprint: model.fingerprint,
+                state: state.map { Data($0.utf8) }, to: path)
+        }
+        func restores() -> Bool { (try? Session.restore(from: path, model: model)) != nil }
+        try write(tokens: [5], state: "{}")
+        #expect(restores())
+        for tokens in [[-1], [256]] as [[Int32]] {
+            try write(tokens: tokens, state: "{}")
+            #expect(!restores())
+        }
+        for state in [nil, "", "[]", #"{"randomState":-1}"#, #"{"logits":3}"#] {
+            try write(tokens: [5], state: state)
+            #expect(!restores(), "\(state ?? "nil")")
+        }
+        // Logits of another length are not the model's; they are left alone, and the prompt is asked for.
+        try write(tokens: [], state: #"{"logits":"AAAA"}"#)
+        #expect(restores())
+    }
+}
