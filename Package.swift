@@ -72,6 +72,8 @@ let package = Package(
         .testTarget(
             name: "GenerationTests", dependencies: ["Generation", "Transformer", "ModelFiles"],
             swiftSettings: swift),
-        .testTarget(name: "InnerQTests", dependencies: ["InnerQ"], swiftSettings: swift),
+        .testTarget(
+            name: "InnerQTests", dependencies: ["InnerQ", "KVCache"],
+            resources: [.copy("Fixtures")], swiftSettings: swift),
     ]
 )

@@ -2,13 +2,13 @@
 # What the Makefile's targets do. Run from anywhere: Scripts/setup.sh demo|test|build|model|lint|format|clean
 #
 # Settings, from the environment:
-#   INNERQ_MODEL    the model to get and run (default smollm2-135m)
+#   INNERQ_DEFAULT  the model to get and run (default smollm2-135m)
 #   INNERQ_CACHE    the demo's cache policy (default innerq-base)
 #   INNERQ_VECTORS  a folder of golden vectors for `innerq verify` (default: none)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly model=${INNERQ_MODEL:-smollm2-135m}
+readonly model=${INNERQ_DEFAULT:-smollm2-135m}
 readonly cache=${INNERQ_CACHE:-innerq-base}
 readonly vectors=${INNERQ_VECTORS:-}
 readonly swift_files=(Package.swift Sources Tests)

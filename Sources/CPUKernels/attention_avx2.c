@@ -100,59 +100,56 @@ INLINE __m256 field(__m256i word, int mask) {
     return _mm256_cvtepi32_ps(_mm256_and_si256(word, _mm256_set1_epi32(mask)));
 }
 
+// Keeps the loads of one word's rows from being hoisted over those of the word before: without it the compiler
+// broadcasts all 32 multipliers at once and spills most of them.
+#define ROWS_BARRIER __asm__ volatile("" ::: "memory")
+
 // Calls USE(row, float vectors u[V]) for all 32 rows in order of words.
 #define EACH_ROW(BITS, V, USE)                                                                                  \
     if (BITS == 3) {                                                                                            \
-        __m256i top[V], next[V];                                                                                \
-        _Pragma("GCC unroll 3") for (int w = 0; w < 3; w++) {                                                   \
+        _Pragma("clang loop unroll(disable)") for (int w = 0; w < 3; w++) {                                     \
             __m256i word[V];                                                                                    \
             for (int v = 0; v < V; v++)                                                                         \
                 word[v] = _mm256_loadu_si256((const __m256i *)(words + (size_t)w * word_stride + 8 * v));       \
-            _Pragma("GCC unroll 10") for (int j = 0; j < 10; j++) {                                             \
+            _Pragma("clang loop unroll(full)") for (int j = 0; j < 10; j++) {                                   \
                 __m256 u[V];                                                                                    \
                 for (int v = 0; v < V; v++) u[v] = field(word[v], 7 << (3 * j));                                \
                 USE(10 * w + j)                                                                                 \
             }                                                                                                   \
+            ROWS_BARRIER;                                                                                       \
+        }                                                                                                       \
+        _Pragma("clang loop unroll(disable)") for (int w = 0; w < 2; w++) {                                     \
+            __m256 u[V];                                                                                        \
             for (int v = 0; v < V; v++) {                                                                       \
-                if (w == 0) top[v] = _mm256_srli_epi32(word[v], 30);                                            \
-                if (w == 1) next[v] = _mm256_srli_epi32(word[v], 30);                                           \
-                if (w == 2) {                                                                                   \
-                    top[v] = _mm256_or_si256(                                                                   \
-                        top[v], _mm256_and_si256(_mm256_srli_epi32(word[v], 28), _mm256_set1_epi32(4)));        \
-                    next[v] = _mm256_or_si256(                                                                  \
-                        next[v], _mm256_and_si256(_mm256_srli_epi32(word[v], 29), _mm256_set1_epi32(4)));       \
-                }                                                                                               \
+                __m256i low = _mm256_loadu_si256((const __m256i *)(words + (size_t)w * word_stride + 8 * v));   \
+                __m256i high = _mm256_loadu_si256((const __m256i *)(words + 2 * word_stride + 8 * v));          \
+                high = _mm256_and_si256(_mm256_srlv_epi32(high, _mm256_set1_epi32(28 + w)),                     \
+                                        _mm256_set1_epi32(4));                                                  \
+                u[v] = _mm256_cvtepi32_ps(_mm256_or_si256(_mm256_srli_epi32(low, 30), high));                   \
             }                                                                                                   \
-        }                                                                                                       \
-        {                                                                                                       \
-            __m256 u[V];                                                                                        \
-            for (int v = 0; v < V; v++) u[v] = _mm256_cvtepi32_ps(top[v]);                                      \
-            USE(30)                                                                                             \
-        }                                                                                                       \
-        {                                                                                                       \
-            __m256 u[V];                                                                                        \
-            for (int v = 0; v < V; v++) u[v] = _mm256_cvtepi32_ps(next[v]);                                     \
-            USE(31)                                                                                             \
+            USE(30 + w)                                                                                         \
+            ROWS_BARRIER;                                                                                       \
         }                                                                                                       \
     } else {                                                                                                    \
-        _Pragma("GCC unroll 8") for (int w = 0; w < BITS; w++) {                                                \
+        _Pragma("clang loop unroll(disable)") for (int w = 0; w < BITS; w++) {                                  \
             __m256i word[V];                                                                                    \
             for (int v = 0; v < V; v++)                                                                         \
                 word[v] = _mm256_loadu_si256((const __m256i *)(words + (size_t)w * word_stride + 8 * v));       \
-            _Pragma("GCC unroll 2") for (int part = 0; part < 2; part++) {                                      \
-                _Pragma("GCC unroll 8") for (int j = 0; j < 16 / BITS; j++) {                                   \
+            _Pragma("clang loop unroll(full)") for (int part = 0; part < 2; part++) {                           \
+                _Pragma("clang loop unroll(full)") for (int j = 0; j < 16 / BITS; j++) {                        \
                     __m256 u[V];                                                                                \
                     for (int v = 0; v < V; v++) u[v] = field(word[v], ((1 << BITS) - 1) << (BITS * j));         \
                     USE((32 / BITS) * w + (16 / BITS) * part + j)                                               \
                 }                                                                                               \
                 for (int v = 0; v < V; v++) word[v] = _mm256_srli_epi32(word[v], 16);                           \
+                ROWS_BARRIER;                                                                                   \
             }                                                                                                   \
         }                                                                                                       \
     }
 
 // V vectors (8·V lanes) by H heads. `xs` is x times the row factors, `total` the sum of x.
 #define CODES_TILE(BITS, H, V)                                                                                  \
-    AVX2 static void codes_##BITS##_##H##_##V(const struct iq_code_block *b, size_t lane, const float (*xs)[32], \
+    AVX2 __attribute__((noinline)) static void codes_##BITS##_##H##_##V(const struct iq_code_block *b, size_t lane, const float (*xs)[32], \
                                               const float *total, float *out, size_t out_stride) {              \
         const uint32_t *words = b->words + lane;                                                                \
         const size_t word_stride = b->word_stride;                                                              \

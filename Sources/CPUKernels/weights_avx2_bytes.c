@@ -4,6 +4,9 @@
 // of four (IQ_ACTIVATIONS_BYTES in iq_weights.h). Per 32 weights: unpack, then four times mask, int32 -> float32, fused
 // multiply-add; the shift of each byte is in its activation's exponent. Codes stay below 128, so
 // that the top byte is no sign. Offsets and minimums are multiplied with the activations' sums.
+//
+// Measured as in weights_avx2_nibbles.c, G multiply-adds/s from cache with one and with four vectors (and bytes for each):
+// Q4_K 15.7, 26 (0.56); Q5_K 11.9, 23 (0.69); Q6_K 13.4, 26 (0.82); Q5_0 9, 21 (0.69); Q5_1 10, 20 (0.75).
 #include "weights_avx2.h"
 
 #if defined(__x86_64__)

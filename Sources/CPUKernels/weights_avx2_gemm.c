@@ -8,6 +8,9 @@
 // Six vectors at a time then meet each strip: 6 x 16 sums in twelve registers, two loads of weights and six
 // broadcast activations for twelve fused multiply-adds. Activations are read where they are (six
 // sequential streams that stay in the first-level cache for all strips), outputs are written in whole vectors.
+//
+// Measured on one core of a Zen 3 EPYC, 2026-11, any format: 46.5 G multiply-adds/s with 256 vectors, 90 % of the 51.8 that
+// a loop of nothing but multiply-adds reaches; 37 with 32, 20 with 8 (unpacking takes 0.2 ns a weight).
 #include "weights_avx2.h"
 
 #if defined(__x86_64__)

@@ -5,6 +5,11 @@
 // memory: 24 vector operations, the fewest that converting and multiplying exactly allow, since the
 // shift of each nibble is in its activation's exponent. Minimums (and the -8 of Q4_0) need one
 // multiply-add per four blocks with the activations' block sums.
+//
+// Measured on one core of a Zen 3 EPYC at 3.2 GHz, 2026-11, one vector: Q4_1 18.9 G multiply-adds/s from cache at 1536
+// columns (0.625 bytes each: 11.8 GB/s), 17.2 at 576, 9.8 GB/s from memory; four vectors 30 G/s. Two threads read 17 GB/s of the
+// 25 GB/s that two plain readers got. Interleaving eight rows, so that lanes are rows, reached 26 G/s from cache, but
+// no more from memory (8.8 GB/s), so weights are not repacked.
 #include "weights_avx2.h"
 
 #if defined(__x86_64__)

@@ -1,5 +1,8 @@
 // Formats whose weights lie in column order as float32, float16, bfloat16 or int8 and are widened by the load itself,
 // times few vectors: F32, F16, BF16, Q8_0. Activations are read as they are. Bound by memory, not by arithmetic.
+//
+// Measured as in weights_avx2_nibbles.c, one vector: Q8_0 18.4 G multiply-adds/s from cache (1.06 bytes each: 19.5 GB/s), 13.8
+// GB/s from memory on one thread, 25.4 on two, which is all there is. F32 20 GB/s from memory on one thread.
 #include "weights_avx2.h"
 
 #if defined(__x86_64__)

@@ -8,6 +8,13 @@ internal import Synchronization
     internal import Darwin
 #endif
 
+/// The tasks of one run.
+struct Job {
+    let count: Int
+    let context: UnsafeRawPointer
+    let body: @convention(c) (UnsafeRawPointer, Int, Int) -> Void
+}
+
 /// What the threads of one ``WorkerPool`` share. The helpers keep it alive, not the pool.
 ///
 /// One word of state tells helpers about runs:
@@ -47,8 +54,7 @@ final class Crew: @unchecked Sendable {
     private let identities: UnsafeMutablePointer<UInt>
     private let capacity: Int
 
-    private var body: ((Int, Int) -> Void)?
-    private var count = 0
+    private var job: Job?
 
     init(capacity: Int) {
         self.capacity = capacity
@@ -101,9 +107,8 @@ final class Crew: @unchecked Sendable {
     }
 
     /// Runs all tasks with the helpers. Only inside ``lead(_:)``.
-    func perform(count: Int, _ body: @escaping (Int, Int) -> Void) {
-        self.body = body
-        self.count = count
+    func perform(_ job: Job) {
+        self.job = job
         nextTask.pointee.store(0, ordering: .relaxed)
         left.pointee.store(0, ordering: .relaxed)
         let old = state.pointee.load(ordering: .relaxed)
@@ -124,7 +129,6 @@ final class Crew: @unchecked Sendable {
         while left.pointee.load(ordering: .acquiring) != entered {
             if patience.isExhausted { yieldProcessor() }
         }
-        self.body = nil
     }
 
     /// Ends the helpers. No run may be under way.
@@ -182,15 +186,12 @@ final class Crew: @unchecked Sendable {
 
     // MARK: Both sides
 
-    /// Not inlined, so that the body's reference is given back before the helper counts as having left.
-    @inline(never)
     private func takeTasks(worker: Int) {
-        guard let body else { return }
-        let count = self.count
+        guard let job else { return }
         while true {
             let task = nextTask.pointee.add(1, ordering: .relaxed).oldValue
-            if task >= count { return }
-            body(task, worker)
+            if task >= job.count { return }
+            job.body(job.context, task, worker)
         }
     }
 }

@@ -48,6 +48,28 @@ import Transformer
         }
     }
 
+    /// So that splitting a prompt into chunks does not change a bit, as long as each chunk is on the same path.
+    @Test func aVectorsResultDoesNotDependOnItsNeighbours() throws {
+        var generator = SeededGenerator(seed: 16)
+        let workers = WorkerPool(threads: 2)
+        let scratch = MatrixScratch(columns: 768, workers: 2)
+        for type in WeightType.allCases {
+            let problem = Problem(type: type, rows: 40, columns: 768, count: 25, using: &generator)
+            let matrix = try matrix(problem)
+            func rows(_ range: Range<Int>) -> [Float] {
+                let output = AlignedFloats(count: range.count * 40)
+                matrix.multiply(
+                    activations: problem.activations.pointer + range.lowerBound * 768,
+                    count: range.count, into: output.pointer, workers: workers, scratch: scratch)
+                return output.array
+            }
+            let many = rows(0..<25)
+            #expect(Array(many[40 * 9..<40 * 22]) == rows(9..<22), "\(type)")
+            let few = rows(0..<7)
+            #expect(Array(few[40 * 3..<40 * 4]) == rows(3..<4), "\(type)")
+        }
+    }
+
     @Test func aStackOfDifferentTypesEqualsItsMatrices() throws {
         var generator = SeededGenerator(seed: 13)
         let types: [(WeightType, Int)] = [(.q4_K, 50), (.q6_K, 17), (.f32, 9), (.q4_1, 33)]

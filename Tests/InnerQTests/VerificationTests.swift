@@ -1,25 +1,77 @@
+import Foundation
 import InnerQ
+import KVCache
 import Testing
 
 @Suite struct VerificationTests {
-    @Test func everyWeightKernelEqualsItsOracle() {
-        let checks = WeightVerification.run()
-        // 11 types for each set of kernels.
-        #expect(checks.count == 11 * Capabilities.current.kernels.filter(\.isAvailable).count)
-        for check in checks {
-            #expect(check.passed, "\(check.name): \(check.worstError)")
-            #expect(check.elements > 1000)
+    static let vectors = Bundle.module.path(forResource: "Fixtures/vectors", ofType: nil) ?? ""
+
+    @Test func quantizersEqualTheGoldenVectorsToTheLastBit() throws {
+        let checks = try VectorVerification.run(folder: Self.vectors)
+        #expect(checks.count == 2 * 2 * 16 + 2)
+        for check in checks { #expect(check.passed, "\(check)") }
+        for check in checks where check.tolerance == 0 { #expect(check.worstError == 0) }
+    }
+
+    @Test func everyAttentionKernelEqualsItsOracle() {
+        let checks = KernelVerification.run()
+        #expect(checks.count >= 23)
+        for check in checks { #expect(check.passed, "\(check)") }
+    }
+
+    @Test func aWrongVectorFileFails() throws {
+        // The same file with one input changed must be noticed.
+        let folder = FileManager.default.temporaryDirectory.path + "/vectors-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let name = "/quantizers-onesided-h1-t64-d96.safetensors"
+        var data = try Data(contentsOf: URL(fileURLWithPath: Self.vectors + name))
+        // The header's length, the header, then tensors: flip a high bit of the last float.
+        data[data.count - 1] ^= 0x40
+        data[data.count - 30_000] ^= 0x01
+        try data.write(to: URL(fileURLWithPath: folder + name))
+        #expect(try VectorVerification.run(folder: folder).contains { !$0.passed })
+    }
+
+    @Test func anEmptyFolderIsAnError() {
+        let folder = FileManager.default.temporaryDirectory.path + "/none-\(UUID().uuidString)"
+        #expect(throws: (any Error).self) { try VectorVerification.run(folder: folder) }
+    }
+
+    @Test func fullRangeLevelsBeatBothOfficialSetsAtTheSameBits() {
+        for mode in [QuantizationMode.symmetric, .hybrid] {
+            for bits in [2, 3] {
+                for distribution in QuantizerError.Distribution.allCases {
+                    func rmse(_ levels: LevelSet) -> Double {
+                        QuantizerError.measure(
+                            GroupedFormat(bits: bits, axis: .channel, mode: mode, levels: levels),
+                            distribution
+                        ).rmse
+                    }
+                    #expect(rmse(.fullRange) < rmse(.official), "\(mode) \(bits) \(distribution)")
+                    // One-sided hybrid groups are asymmetric in both sets, and equal but for a few.
+                    #expect(
+                        rmse(.fullRange) <= rmse(.kernel) * 1.0001,
+                        "\(mode) \(bits) \(distribution)")
+                }
+            }
         }
     }
 
-    @Test func capabilitiesNameOneSetOfKernelsInUse() {
-        let capabilities = Capabilities.current
-        #expect(capabilities.kernels.filter(\.isUsed).count == 1)
-        #expect(capabilities.kernels.first { $0.name == "portable" }?.isAvailable == true)
-        #expect(capabilities.presets.count == CachePolicy.presets.count)
-    }
-
-    @Test func foldersWithoutVectorsAreRefused() {
-        #expect(throws: (any Error).self) { try VectorVerification.run(folder: "/nowhere") }
+    @Test func measuredErrorsOfTheOfficialSetsAreTheKnownOnes() {
+        func rmse(_ bits: Int, _ mode: QuantizationMode, _ levels: LevelSet) -> Double {
+            QuantizerError.measure(
+                GroupedFormat(bits: bits, axis: .channel, mode: mode, levels: levels), .normal
+            ).rmse
+        }
+        // Known values: root mean square errors on N(0,1), groups of 32.
+        #expect(abs(rmse(2, .symmetric, .official) - 0.660) < 0.01)
+        #expect(abs(rmse(3, .symmetric, .official) - 0.227) < 0.01)
+        #expect(abs(rmse(2, .symmetric, .kernel) - 0.392) < 0.01)
+        #expect(abs(rmse(3, .symmetric, .kernel) - 0.190) < 0.01)
+        #expect(abs(rmse(2, .asymmetric, .official) - 0.393) < 0.01)
+        #expect(abs(rmse(3, .asymmetric, .official) - 0.168) < 0.01)
+        #expect(abs(rmse(2, .hybrid, .kernel) - 0.370) < 0.01)
     }
 }

@@ -3,11 +3,20 @@ import Testing
 import Threading
 
 /// Counters that bodies on several threads increment.
-private final class Counters: Sendable {
-    private let values: Mutex<[Int]>
-    init(_ count: Int) { values = Mutex(Array(repeating: 0, count: count)) }
-    func increment(_ i: Int) { values.withLock { $0[i] += 1 } }
-    var array: [Int] { values.withLock { $0 } }
+private final class Counters: @unchecked Sendable {
+    private let cells: UnsafeMutablePointer<Atomic<Int>>
+    private let count: Int
+
+    init(_ count: Int) {
+        self.count = count
+        cells = .allocate(capacity: count)
+        for i in 0..<count { (cells + i).initialize(to: Atomic(0)) }
+    }
+
+    deinit { cells.deallocate() }
+
+    func increment(_ i: Int) { cells[i].add(1, ordering: .relaxed) }
+    var array: [Int] { (0..<count).map { cells[$0].load(ordering: .relaxed) } }
 }
 
 @Suite struct WorkerPoolTests {
@@ -22,6 +31,16 @@ private final class Counters: Sendable {
             }
             #expect(counters.array == Array(repeating: 1, count: count))
         }
+    }
+
+    @Test func aFunctionWithAContextRunsLikeAClosure() {
+        let pool = WorkerPool(threads: 3)
+        let counters = Counters(100)
+        pool.run(count: 100, context: Unmanaged.passUnretained(counters).toOpaque()) {
+            context, task, _ in
+            Unmanaged<Counters>.fromOpaque(context).takeUnretainedValue().increment(task)
+        }
+        #expect(counters.array == Array(repeating: 1, count: 100))
     }
 
     @Test func noTwoSimultaneousCallsShareAWorker() {
@@ -62,7 +81,6 @@ private final class Counters: Sendable {
         let pool = WorkerPool(threads: 2)
         for _ in 0..<5 {
             try await Task.sleep(for: .milliseconds(5))
-            // The second task ends only after the first began on another thread, or the caller does both.
             let counters = Counters(16)
             pool.run(count: 16) { task, _ in counters.increment(task) }
             #expect(counters.array == Array(repeating: 1, count: 16))

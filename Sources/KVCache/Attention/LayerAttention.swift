@@ -60,6 +60,7 @@ package final class LayerAttention {
         let before = cache.tokenCount
         let sealedBefore = cache.sealedTiles
         cache.append(keys: keys, values: values, count: count)
+        cache.watch(queries: queries, position: before, count: count)
         if meaning == .decode { cache.seal(visibleFrom: cache.schedule.firstVisible(at: before)) }
         let pass = Pass(
             cache: cache, kernels: kernels, queries: queries, output: output, firstPosition: before)

@@ -44,7 +44,11 @@ extension LayerPolicy {
             (keyTile + valueTile) * shape.kvHeads
             * (schedule.sealedTiles(at: tokens) - schedule.droppedTiles(at: tokens))
         if let normalization = keyNormalization {
-            count.normalizers = (normalization.centred ? 2 : 1) * shape.kvHeads * shape.headSize * 4
+            let d = shape.headSize
+            let numbers =
+                (normalization.centred ? 2 : 1) * d
+                + (normalization.feedback ? d * (d + 1) / 2 : 0)
+            count.normalizers = numbers * shape.kvHeads * 4
         }
         let visible = tokens - min(tokens, schedule.firstVisible(at: tokens))
         count.elements = 2 * visible * shape.headSize * shape.kvHeads

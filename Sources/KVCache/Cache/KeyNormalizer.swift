@@ -4,24 +4,44 @@ package struct KeyNormalizer {
     private let headSize: Int
     /// Whether the first seal has happened.
     package var isFixed = false
-    /// `[KV head][channel]`; a stored key is (k − mean) / scale.
+    /// `[KV head][channel]`; a stored key is (k − mean) / scale. Until they are fixed, sums of squared queries.
     package private(set) var scales: [Float]
+    package private(set) var feedback: KeyFeedback?
     /// Empty unless keys are centred.
     package private(set) var means: [Float]
 
     package init(_ rule: KeyNormalization, kvHeads: Int, headSize: Int) {
         self.rule = rule
         self.headSize = headSize
-        scales = Array(repeating: 1, count: kvHeads * headSize)
+        scales = Array(repeating: 0, count: kvHeads * headSize)
         means = rule.centred ? Array(repeating: 0, count: kvHeads * headSize) : []
+        feedback = rule.feedback ? KeyFeedback(kvHeads: kvHeads, headSize: headSize) : nil
     }
 
-    package var byteCount: Int { (scales.count + means.count) * 4 }
+    package var byteCount: Int { (scales.count + means.count) * 4 + (feedback?.byteCount ?? 0) }
+
+    /// Whether queries are wanted until the normalizer is fixed.
+    package var watchesQueries: Bool { (rule.queryExponent > 0 || rule.feedback) && !isFixed }
+
+    /// Adds the squares of one token's queries, `[KV head][query head of the group][channel]`. Token after token, so
+    /// that sums do not depend on how a prompt was cut.
+    package mutating func watch(queries: UnsafePointer<Float>, ratio: Int) {
+        feedback?.watch(queries: queries, ratio: ratio)
+        for head in 0 ..< scales.count / headSize {
+            for member in 0 ..< ratio {
+                let query = queries + (head * ratio + member) * headSize
+                for i in 0 ..< headSize { scales[head * headSize + i] += query[i] * query[i] }
+            }
+        }
+    }
 
     /// Takes mean and scale of a head from tokens `skip ..< count`. A channel that never leaves its mean, or whose
     /// largest magnitude is below 1e-6, keeps scale 1.
+    ///
+    /// - Parameter queryCount: queries that were watched.
     package mutating func fix(
-        head: Int, skip: Int, count: Int, key: (_ token: Int, _ channel: Int) -> Float
+        head: Int, skip: Int, count: Int, queryCount: Int,
+        key: (_ token: Int, _ channel: Int) -> Float
     ) {
         let first = skip < count ? skip : 0
         for channel in 0..<headSize {
@@ -34,8 +54,14 @@ package struct KeyNormalizer {
             }
             var largest: Float = 0
             for token in first..<count { largest = max(largest, abs(key(token, channel) - mean)) }
-            scales[head * headSize + channel] =
-                largest < 1e-6 ? 1 : Self.power(largest, rule.exponent)
+            let size =
+                (scales[head * headSize + channel] / Float(max(queryCount, 1))).squareRoot()
+            var scale: Float = largest < 1e-6 ? 1 : Self.power(largest, rule.exponent)
+            if rule.queryExponent > 0, size > 1e-6 { scale /= Self.power(size, rule.queryExponent) }
+            scales[head * headSize + channel] = min(max(scale, 1e-4), 1e4)
+        }
+        scales.withUnsafeBufferPointer {
+            feedback?.fix(head: head, scales: $0.baseAddress! + head * headSize)
         }
         isFixed = true
     }
@@ -56,6 +82,7 @@ package struct KeyNormalizer {
     ) rethrows {
         try scales.withUnsafeMutableBytes(body)
         if !means.isEmpty { try means.withUnsafeMutableBytes(body) }
+        try feedback?.withBytes(body)
     }
 
     private static func power(_ base: Float, _ exponent: Float) -> Float {

@@ -129,6 +129,15 @@ package final class LayerCache {
         iq_float_to_half(clean, destination, count)
     }
 
+    /// Shows the normalizer the queries `[count][query heads][head size]` of tokens from `position` on, if it wants them.
+    package func watch(queries: UnsafePointer<Float>, position: Int, count: Int) {
+        guard normalizer?.watchesQueries == true else { return }
+        let size = shape.queryHeads * shape.headSize
+        for token in 0 ..< max(0, min(count, schedule.normalizerTokens - position)) {
+            normalizer?.watch(queries: queries + token * size, ratio: shape.groupRatio)
+        }
+    }
+
     /// Seals every tile that is due at `tokenCount`. Their float16 pages stay until ``release()``.
     /// - Parameter visible: first token that a query yet to come can see; tiles before it are not quantized at all.
     package func seal(visibleFrom visible: Int) {
@@ -177,7 +186,9 @@ package final class LayerCache {
         let headBytes = rawKeyLayout.byteCount + rawValueLayout.byteCount
         let count = schedule.normalizerTokens
         for head in 0..<shape.kvHeads {
-            normalizer?.fix(head: head, skip: normalizerSkip, count: count) { token, channel in
+            normalizer?.fix(
+                head: head, skip: normalizerSkip, count: count, queryCount: count * shape.groupRatio
+            ) { token, channel in
                 let index =
                     token < schedule.sink ? token : token - schedule.firstToken(ofTile: rawFirst)
                 let page =
@@ -211,7 +222,11 @@ package final class LayerCache {
                 } else {
                     iq_half_to_float(source.assumingMemoryBound(to: UInt16.self), values, size)
                     normalizer?.apply(head: head, keyTile: values)
-                    keyLayout.encode(values, into: target)
+                    if let feedback = normalizer?.feedback {
+                        feedback.encode(head: head, values, layout: keyLayout, into: target)
+                    } else {
+                        keyLayout.encode(values, into: target)
+                    }
                 }
                 let valueSource = source + rawKeyLayout.byteCount
                 if policy.values == .float16 {

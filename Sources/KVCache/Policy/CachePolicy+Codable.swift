@@ -37,6 +37,33 @@ extension GroupedFormat: Codable {
     }
 }
 
+extension KeyNormalization: Codable {
+    enum CodingKeys: String, CodingKey {
+        case centred, exponent, queryExponent, feedback, skipsSink, tokens
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let box = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            centred: try box.decode(Bool.self, forKey: .centred),
+            exponent: try box.decode(Float.self, forKey: .exponent),
+            queryExponent: try box.decodeIfPresent(Float.self, forKey: .queryExponent) ?? 0,
+            feedback: try box.decodeIfPresent(Bool.self, forKey: .feedback) ?? false,
+            skipsSink: try box.decodeIfPresent(Bool.self, forKey: .skipsSink) ?? false,
+            tokens: try box.decodeIfPresent(Int.self, forKey: .tokens) ?? 0)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var box = encoder.container(keyedBy: CodingKeys.self)
+        try box.encode(centred, forKey: .centred)
+        try box.encode(exponent, forKey: .exponent)
+        try box.encode(queryExponent, forKey: .queryExponent)
+        try box.encode(feedback, forKey: .feedback)
+        try box.encode(skipsSink, forKey: .skipsSink)
+        try box.encode(tokens, forKey: .tokens)
+    }
+}
+
 extension TensorFormat: Codable {
     public init(from decoder: any Decoder) throws {
         if let name = try? decoder.singleValueContainer().decode(String.self) {

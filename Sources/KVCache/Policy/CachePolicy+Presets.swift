@@ -28,7 +28,7 @@ extension CachePolicy {
     /// InnerQ Small: 3-bit keys, 2-bit symmetric values; 3 bits an element.
     public static let innerQSmall = innerQ(
         "innerq-small",
-        values: GroupedFormat(bits: 2, axis: .token, scaleFit: .leastSquares))
+        values: GroupedFormat(bits: 2, axis: .token))
 
     /// KIVI with 2 bits: keys per channel, values per token, asymmetric; 128 recent tokens.
     public static let kivi2 = kivi("kivi-2", bits: 2, windows: CacheWindows(sink: 0, recent: 128))
@@ -45,12 +45,23 @@ extension CachePolicy {
         .float16, .q8, .q4, .innerQBase, .innerQHybrid, .innerQSmall, .kivi2, .kivi4, .kivi2Sink,
     ]
 
-    /// The preset of that name, or `nil`.
+    /// The preset of that name, or `nil`. InnerQ's presets also come as published: `innerq-base-official` has the levels
+    /// of the official Python code, `innerq-base-kernel` those of its CUDA code, both the published normalizer.
     public static func preset(named name: String) -> CachePolicy? {
-        presets.first { $0.name == name }
+        if let preset = presets.first(where: { $0.name == name }) { return preset }
+        for levels in [LevelSet.official, .kernel] where name.hasSuffix("-" + levels.rawValue) {
+            let base = name.dropLast(levels.rawValue.count + 1)
+            guard base.hasPrefix("innerq-"), let preset = presets.first(where: { $0.name == base })
+            else { return nil }
+            var policy = preset.withLevels(levels)
+            policy.name = name
+            policy.keyNormalization = .published
+            return policy
+        }
+        return nil
     }
 
-    /// The same policy with the level set of the official code, for comparisons: no centring, published normalizer.
+    /// The same formats with another level set; nothing else changes.
     public func withLevels(_ levels: LevelSet) -> CachePolicy {
         func changed(_ format: TensorFormat) -> TensorFormat {
             guard case .grouped(var grouped) = format else { return format }
@@ -69,7 +80,7 @@ extension CachePolicy {
             name: name, keys: .grouped(GroupedFormat(bits: 3, axis: .channel)),
             values: .grouped(values),
             windows: CacheWindows(sink: 32, recent: 96),
-            keyNormalization: KeyNormalization(centred: true, exponent: 0.5))
+            keyNormalization: .standard)
     }
 
     private static func kivi(_ name: String, bits: Int, windows: CacheWindows) -> CachePolicy {

@@ -19,26 +19,44 @@ public struct CacheWindows: Sendable, Codable, Hashable {
 /// A stored key is `(k − mean) / scale`; queries are multiplied by `scale`, and `q · mean` is added to the scores of
 /// the body, so that products are unchanged. Both vectors belong to one sequence, layer and KV head. They are fixed
 /// when the first tile is sealed and never change after that. (InnerQ, section 4.3; the mean is this project's.)
-public struct KeyNormalization: Sendable, Codable, Hashable {
+public struct KeyNormalization: Sendable, Hashable {
     /// Subtract each channel's mean.
     public var centred: Bool
-    /// `scale = (max over tokens |k − mean|) ^ exponent`; 0 leaves keys unscaled, ½ is InnerQ's rule.
+    /// `scale = (max over tokens |k − mean|) ^ exponent / (root mean square of q) ^ queryExponent`; with a query
+    /// exponent of 0, ½ is InnerQ's rule and 0 leaves keys unscaled.
     public var exponent: Float
+    /// How far channels whose queries are large are stored more finely. ½ together with an exponent of ½ makes the sum
+    /// over channels of (query size · step) least, the error of a score; InnerQ has 0.
+    public var queryExponent: Float
+    /// Spread the rounding error of each channel over those not yet rounded, so that the error of scores is least for
+    /// queries like those seen: see ``KeyFeedback``. Costs head size² / 2 numbers for each KV head, and nothing when
+    /// keys are read.
+    public var feedback: Bool
     /// Leave the sink tokens out of the statistics.
     public var skipsSink: Bool
     /// Tokens that must have been seen before the first tile is sealed, and which the statistics are taken from;
     /// 0 means sink + recent + 32, the earliest moment there is something to seal.
     public var tokens: Int
 
-    public init(centred: Bool, exponent: Float, skipsSink: Bool = false, tokens: Int = 0) {
+    public init(
+        centred: Bool, exponent: Float, queryExponent: Float = 0, feedback: Bool = false,
+        skipsSink: Bool = false, tokens: Int = 0
+    ) {
+        self.feedback = feedback
         self.centred = centred
         self.exponent = exponent
+        self.queryExponent = queryExponent
         self.skipsSink = skipsSink
         self.tokens = tokens
     }
 
-    /// As published: no mean, square root of the largest magnitude, all tokens.
+    /// As published: no mean, square root of the largest magnitude, all tokens until the first seal.
     public static let published = KeyNormalization(centred: false, exponent: 0.5)
+
+    /// The default of InnerQ's presets here, chosen by measurement (docs/methods/innerq.md): centred, square root of the
+    /// largest deviation, error feedback; statistics from tokens 32 to 255.
+    public static let standard = KeyNormalization(
+        centred: true, exponent: 0.5, feedback: true, skipsSink: true, tokens: 256)
 }
 
 /// Layers whose formats or windows differ from the policy's.

@@ -15,7 +15,7 @@ public enum PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
         case .unknownPreset(let name):
             let names = CachePolicy.presets.map(\.name).joined(separator: ", ")
             return
-                "there is no cache policy '\(name)'. Presets: \(names); or give the path of a .json file."
+                "there is no cache policy '\(name)'. Presets: \(names), and innerq-… with -official or -kernel; or give the path of a .json file."
         case .unsupportedBits(let bits):
             let nearest = [2, 3, 4, 8].min { abs($0 - bits) < abs($1 - bits) } ?? 4
             return
@@ -61,6 +61,8 @@ extension CachePolicy {
         guard normalization.exponent.isFinite, (0...1).contains(normalization.exponent) else {
             throw .normalizationOutOfRange("the exponent must be from 0 to 1")
         }
+        guard normalization.queryExponent.isFinite, (0 ... 1).contains(normalization.queryExponent)
+        else { throw .normalizationOutOfRange("the query exponent must be from 0 to 1") }
         guard (0...Self.largestWindow).contains(normalization.tokens) else {
             throw .normalizationOutOfRange("'tokens' must be from 0 to \(Self.largestWindow)")
         }

@@ -3,9 +3,9 @@ package import Threading
 
 /// A weight matrix W of `rows` outputs and `columns` inputs, in the blocks of its file.
 ///
-/// The weights stay where they are, usually in a mapped file: measured on AVX2, the kernels read GGML's
-/// layout as fast as an interleaved copy, so nothing is repacked and the memory is paid once.
-/// Activations and sums are float32; see `iq_weights.h` for the kernels.
+/// The weights stay where they are, usually in a mapped file. Interleaving rows of 4-bit blocks was measured to
+/// save 30 % of the arithmetic and nothing when weights come from memory, so nothing is repacked and the memory
+/// is paid once. Activations and sums are float32; see `iq_weights.h` for the kernels.
 package struct Matrix: Sendable {
     package let type: WeightType
     /// Outputs.

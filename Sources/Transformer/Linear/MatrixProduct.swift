@@ -33,42 +33,44 @@ struct MatrixProduct {
 
     private func runFewVectors(workers: WorkerPool, scratch: MatrixScratch) {
         let kernels = iq_kernels().pointee.weights!
-        let plain = UInt32(IQ_ACTIVATIONS_PLAIN.rawValue)
-        var done: UInt32 = 1 << plain
+        var done: UInt32 = 1 << Self.plain
         for part in parts {
             let layout = part.format.pointee.layout
             if done & 1 << layout != 0 { continue }
             done |= 1 << layout
-            let prepared = scratch.prepared(layout: layout)
+            let prepared = scratch.vectors.first(layout: layout)
             for t in 0..<count {
                 kernels.pointee.prepare(
                     layout, activations + t * activationStride, columns,
-                    prepared + t * scratch.vectorFloats)
+                    prepared + t * scratch.vectors.stride)
             }
         }
         let chunk = rowsPerTask(granularity: 8, most: 256, workers: workers.threads)
-        workers.run(count: taskCount(chunk: chunk)) { task, _ in
-            var job = job(task: task, chunk: chunk)
-            let format = parts[job.part].format
-            if format.pointee.layout != plain {
-                job.product.activations = UnsafePointer(
-                    scratch.prepared(layout: format.pointee.layout))
-                job.product.activation_stride = scratch.vectorFloats
+        let tasks = MatrixTasks(
+            product: self, chunk: chunk, kernels: kernels, vectors: scratch.vectors,
+            panels: scratch.panels)
+        withUnsafePointer(to: tasks) { tasks in
+            workers.run(count: taskCount(chunk: chunk), context: tasks) { context, task, _ in
+                context.assumingMemoryBound(to: MatrixTasks.self).pointee.multiplyFew(task: task)
             }
-            format.pointee.gemv(format, &job.product)
         }
     }
 
     private func runManyVectors(workers: WorkerPool, scratch: MatrixScratch) {
-        let kernels = iq_kernels().pointee.weights!
         let chunk = rowsPerTask(
             granularity: 16, most: Int(IQ_GEMM_ROWS), workers: workers.threads)
-        workers.run(count: taskCount(chunk: chunk)) { task, worker in
-            var job = job(task: task, chunk: chunk)
-            job.product.panel = scratch.panel(worker: worker)
-            kernels.pointee.gemm(parts[job.part].format, &job.product)
+        let tasks = MatrixTasks(
+            product: self, chunk: chunk, kernels: iq_kernels().pointee.weights,
+            vectors: scratch.vectors, panels: scratch.panels)
+        withUnsafePointer(to: tasks) { tasks in
+            workers.run(count: taskCount(chunk: chunk), context: tasks) { context, task, worker in
+                context.assumingMemoryBound(to: MatrixTasks.self).pointee
+                    .multiplyMany(task: task, worker: worker)
+            }
         }
     }
+
+    static let plain = UInt32(IQ_ACTIVATIONS_PLAIN.rawValue)
 
     // MARK: Splitting
 
@@ -87,8 +89,7 @@ struct MatrixProduct {
     }
 
     /// The rows of a task; no task spans two matrices.
-    @inline(__always)
-    private func job(task: Int, chunk: Int) -> (part: Int, product: iq_product) {
+    fileprivate func job(task: Int, chunk: Int) -> (part: Int, product: iq_product) {
         var index = 0
         var first = task
         while true {
@@ -105,5 +106,31 @@ struct MatrixProduct {
             output: output + part.offset, output_stride: outputStride,
             accumulate: accumulate ? 1 : 0, panel: nil)
         return (index, product)
+    }
+}
+
+/// What the workers of one product share: plain data, so that they touch no reference counts.
+private struct MatrixTasks {
+    let product: MatrixProduct
+    /// Rows of a task.
+    let chunk: Int
+    let kernels: UnsafePointer<iq_weight_kernels>
+    let vectors: PreparedVectors
+    let panels: GemmPanels
+
+    func multiplyFew(task: Int) {
+        var (part, job) = product.job(task: task, chunk: chunk)
+        let format = product.parts[part].format
+        if format.pointee.layout != MatrixProduct.plain {
+            job.activations = UnsafePointer(vectors.first(layout: format.pointee.layout))
+            job.activation_stride = vectors.stride
+        }
+        format.pointee.gemv(format, &job)
+    }
+
+    func multiplyMany(task: Int, worker: Int) {
+        var (part, job) = product.job(task: task, chunk: chunk)
+        job.panel = panels.panel(worker: worker)
+        kernels.pointee.gemm(product.parts[part].format, &job)
     }
 }

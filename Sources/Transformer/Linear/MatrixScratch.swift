@@ -3,7 +3,7 @@ internal import CPUKernels
 /// Memory that products need while they run, allocated once for a forward pass.
 ///
 /// Holds up to ``maximumPreparedVectors`` activation vectors in each of the kernels' layouts, and per worker one
-/// panel of unpacked weights (112 KiB, in the second-level cache). Serves one product at a time.
+/// panel of unpacked weights (in the second-level cache). Serves one product at a time.
 package final class MatrixScratch {
     /// From this many vectors on, weights are unpacked to panels instead.
     package static let maximumPreparedVectors = 8
@@ -14,10 +14,11 @@ package final class MatrixScratch {
     package let workers: Int
 
     private static let alignment = 128
-    private static let layouts = 2
     private let memory: UnsafeMutableRawPointer
-    private let panels: UnsafeMutableRawPointer
-    let vectorFloats: Int
+    let vectors: PreparedVectors
+    let panels: GemmPanels
+    /// Bytes allocated.
+    package let byteCount: Int
 
     /// - Parameters:
     ///   - columns: inputs of the widest matrix.
@@ -28,33 +29,43 @@ package final class MatrixScratch {
             "a matrix scratch needs a sensible number of columns and workers")
         self.columns = columns
         self.workers = workers
-        let floats = iq_prepared_floats(columns)
-        vectorFloats = (floats + 31) / 32 * 32
-        let prepared = 4 * vectorFloats * Self.maximumPreparedVectors * Self.layouts
-        memory = .allocate(
-            byteCount: prepared + workers * Self.panelBytes, alignment: Self.alignment)
-        panels = memory + prepared
+        let stride = (iq_prepared_floats(columns) + 31) / 32 * 32
+        let vectorBytes =
+            4 * stride * Self.maximumPreparedVectors * PreparedVectors.layouts
+        byteCount = vectorBytes + workers * GemmPanels.panelBytes
+        memory = .allocate(byteCount: byteCount, alignment: Self.alignment)
+        vectors = PreparedVectors(
+            memory: memory.bindMemory(to: Float.self, capacity: vectorBytes / 4), stride: stride)
+        panels = GemmPanels(memory: memory + vectorBytes)
     }
 
     deinit { memory.deallocate() }
+}
 
-    /// Bytes allocated.
-    package var byteCount: Int {
-        4 * vectorFloats * Self.maximumPreparedVectors * Self.layouts + workers * Self.panelBytes
-    }
+/// Activation vectors in the kernels' own orders.
+struct PreparedVectors {
+    /// Nibbles and bytes; plain needs no copy.
+    static let layouts = 2
 
-    private static var panelBytes: Int {
-        (4 * Int(IQ_GEMM_PANEL_FLOATS) + alignment - 1) / alignment * alignment
-    }
+    fileprivate let memory: UnsafeMutablePointer<Float>
+    /// Floats from one vector to the next, a multiple of 128 bytes.
+    let stride: Int
 
     /// Vector 0 in a layout other than plain.
-    func prepared(layout: UInt32) -> UnsafeMutablePointer<Float> {
+    func first(layout: UInt32) -> UnsafeMutablePointer<Float> {
         let index = layout == UInt32(IQ_ACTIVATIONS_BYTES.rawValue) ? 1 : 0
-        let bytes = 4 * vectorFloats * Self.maximumPreparedVectors * index
-        return (memory + bytes).assumingMemoryBound(to: Float.self)
+        return memory + stride * MatrixScratch.maximumPreparedVectors * index
     }
+}
+
+/// Unpacked weights, a panel for each worker.
+struct GemmPanels {
+    /// A multiple of 128.
+    static let panelBytes = (4 * Int(IQ_GEMM_PANEL_FLOATS) + 127) / 128 * 128
+
+    fileprivate let memory: UnsafeMutableRawPointer
 
     func panel(worker: Int) -> UnsafeMutablePointer<Float> {
-        (panels + worker * Self.panelBytes).assumingMemoryBound(to: Float.self)
+        (memory + worker * Self.panelBytes).assumingMemoryBound(to: Float.self)
     }
 }

@@ -1,0 +1,25 @@
+import InnerQ
+import Testing
+
+@Suite struct CapabilityTests {
+    @Test func everyWeightKernelEqualsItsOracle() {
+        let checks = WeightVerification.run()
+        // 11 types for each set of kernels.
+        #expect(checks.count == 11 * Capabilities.current.kernels.filter(\.isAvailable).count)
+        for check in checks {
+            #expect(check.passed, "\(check.name): \(check.worstError)")
+            #expect(check.elements > 1000)
+        }
+    }
+
+    @Test func capabilitiesNameOneSetOfKernelsInUse() {
+        let capabilities = Capabilities.current
+        #expect(capabilities.kernels.filter(\.isUsed).count == 1)
+        #expect(capabilities.kernels.first { $0.name == "portable" }?.isAvailable == true)
+        #expect(capabilities.presets.count == CachePolicy.presets.count)
+    }
+
+    @Test func foldersWithoutVectorsAreRefused() {
+        #expect(throws: (any Error).self) { try VectorVerification.run(folder: "/nowhere") }
+    }
+}
