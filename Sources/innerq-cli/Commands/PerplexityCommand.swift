@@ -214,29 +214,3 @@ private final class WindowSteps: Sendable {
         }
     }
 }
-
-/// A flag that a signal sets.
-final class SharedFlag: Sendable {
-    private let value = Atomic<Bool>(false)
-    var isSet: Bool { value.load(ordering: .relaxed) }
-    func set() { value.store(true, ordering: .relaxed) }
-}
-
-/// "0,8192".
-struct IntegerList: Sendable, CustomStringConvertible {
-    let values: [Int]
-
-    init(_ values: [Int]) { self.values = values }
-
-    var description: String { values.map(String.init).joined(separator: ",") }
-
-    init(_ argument: String) throws {
-        values = try argument.split(separator: ",", omittingEmptySubsequences: false).map {
-            guard let value = Int($0), value >= 0 else {
-                throw ValidationError(
-                    "“\(argument)” is not a list of whole numbers such as 0,8192.")
-            }
-            return value
-        }
-    }
-}
