@@ -1,0 +1,53 @@
+import Foundation
+import InnerQ
+import Testing
+
+/// The figures of the documentation are those of the code.
+@Suite struct DocumentationTests {
+    let article: String
+
+    init() throws {
+        let path = CommandLineRun.tests.deletingLastPathComponent()
+            .appendingPathComponent("Sources/InnerQ/Documentation.docc/CacheLayout.md")
+        article = try String(contentsOf: path, encoding: .utf8)
+    }
+
+    private func spelled(_ value: Int) -> String {
+        let digits = Array(String(value))
+        return digits.enumerated().reduce(into: "") { text, digit in
+            if digit.offset > 0, (digits.count - digit.offset) % 3 == 0 { text += "," }
+            text.append(digit.element)
+        }
+    }
+
+    @Test(arguments: CachePolicy.presets) func tilesTakeTheBytesThatTheArticleSays(
+        policy: CachePolicy
+    ) {
+        let bytes = [64, 128].flatMap { d in
+            [
+                TileLayout.keys(headSize: d, format: policy.keys).byteCount,
+                TileLayout.values(headSize: d, format: policy.values).byteCount,
+            ]
+        }
+        let row = "| `\(policy.name)` | " + bytes.map(spelled).joined(separator: " | ") + " |"
+        #expect(article.contains(row), "\(row)")
+    }
+
+    @Test func theWorkedExamplesAreExact() {
+        func total(layers: Int, kvHeads: Int, headSize: Int, tokens: Int) -> CacheByteCount {
+            let layer = LayerShape(queryHeads: kvHeads, kvHeads: kvHeads, headSize: headSize)
+            return CachePolicy.innerQBase.byteCount(
+                shape: CacheShape(layers: Array(repeating: layer, count: layers)), tokens: tokens)
+        }
+        let smol = total(layers: 30, kvHeads: 3, headSize: 64, tokens: 8192)
+        #expect(smol.total == 43_637_760)
+        #expect(smol.body == 30 * 1_354_752)
+        #expect(smol.windows == 30 * (24_576 + 73_728))
+        #expect(smol.normalizers == 30 * 1_536)
+        let qwen = total(layers: 28, kvHeads: 2, headSize: 128, tokens: 32768)
+        #expect(qwen.total == 28 * 7_444_480)
+        for value in [smol.total, smol.float16, qwen.total, qwen.float16] {
+            #expect(article.contains(spelled(value)), "\(spelled(value))")
+        }
+    }
+}
