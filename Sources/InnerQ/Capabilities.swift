@@ -48,10 +48,14 @@ public struct Capabilities: Sendable, Codable {
             recent == 0 && keys.bits == nil ? "-" : "\(recent)-\(recent + TileLayout.tokens - 1)"
         }
 
-        /// "centred, exponent 0.5", or "-".
+        /// "centred, exponent 0.5, feedback, 256 tokens", or "-".
         public var normalization: String {
             guard let rule = keyNormalization else { return "-" }
-            return (rule.centred ? "centred, " : "") + "exponent \(rule.exponent)"
+            return
+                (rule.centred ? "centred, " : "") + "exponent \(rule.exponent)"
+                + (rule.queryExponent > 0 ? ", query exponent \(rule.queryExponent)" : "")
+                + (rule.feedback ? ", feedback" : "")
+                + (rule.tokens > 0 ? ", \(rule.tokens) tokens" : "")
         }
     }
 

@@ -134,7 +134,9 @@ public enum KernelVerification {
         let workers = WorkerPool(threads: WorkerPool.recommendedThreads)
         for (d, ratio) in zip(headSizes, [3, 1, 4, 2, 8]) {
             let shape = LayerShape(queryHeads: 2 * ratio, kvHeads: 2, headSize: d)
-            let edges = [1, 31, 32, 33, 127, 128, 129, 159, 160, 161, 191, 192, 193, 255, 256, 257, 333]
+            let edges = [
+                1, 31, 32, 33, 127, 128, 129, 159, 160, 161, 191, 192, 193, 255, 256, 257, 333,
+            ]
             var numbers = SplitMix64(seed: UInt64(d))
             let last = edges.last!
             let q = (0..<last * 2 * ratio * d).map { _ in numbers.normal() }

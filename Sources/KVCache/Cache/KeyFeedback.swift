@@ -29,13 +29,13 @@ package struct KeyFeedback {
     mutating func watch(queries: UnsafePointer<Float>, ratio: Int) {
         let (headSize, perHead) = (headSize, perHead)
         factors.withUnsafeMutableBufferPointer { factors in
-            for head in 0 ..< factors.count / perHead {
-                for member in 0 ..< ratio {
+            for head in 0..<factors.count / perHead {
+                for member in 0..<ratio {
                     let query = queries + (head * ratio + member) * headSize
                     var row = factors.baseAddress! + head * perHead
-                    for i in 0 ..< headSize {
+                    for i in 0..<headSize {
                         let value = query[i]
-                        for j in 0 ... i { row[j] += value * query[j] }
+                        for j in 0...i { row[j] += value * query[j] }
                         row += i + 1
                     }
                 }
@@ -49,8 +49,8 @@ package struct KeyFeedback {
         let n = headSize
         var h = [Double](repeating: 0, count: n * n)
         var trace = 0.0
-        for i in 0 ..< n {
-            for j in 0 ... i {
+        for i in 0..<n {
+            for j in 0...i {
                 h[i * n + j] =
                     Double(factors[head * perHead + i * (i + 1) / 2 + j]) * Double(scales[i])
                     * Double(scales[j])
@@ -58,20 +58,20 @@ package struct KeyFeedback {
             trace += h[i * n + i]
         }
         let floor = 0.02 * trace / Double(n) + 1e-30
-        for i in 0 ..< n { h[i * n + i] += floor }
+        for i in 0..<n { h[i * n + i] += floor }
         var d = [Double](repeating: 0, count: n)
-        for j in 0 ..< n {
+        for j in 0..<n {
             var pivot = h[j * n + j]
-            for k in 0 ..< j { pivot -= h[j * n + k] * h[j * n + k] * d[k] }
+            for k in 0..<j { pivot -= h[j * n + k] * h[j * n + k] * d[k] }
             d[j] = max(pivot, floor * 1e-3)
-            for i in j + 1 ..< max(n, j + 1) {
+            for i in j + 1..<max(n, j + 1) {
                 var sum = h[i * n + j]
-                for k in 0 ..< j { sum -= h[i * n + k] * h[j * n + k] * d[k] }
+                for k in 0..<j { sum -= h[i * n + k] * h[j * n + k] * d[k] }
                 h[i * n + j] = sum / d[j]
             }
         }
-        for i in 0 ..< n {
-            for j in 0 ... i {
+        for i in 0..<n {
+            for j in 0...i {
                 factors[head * perHead + i * (i + 1) / 2 + j] = i == j ? 1 : Float(h[i * n + j])
             }
         }
@@ -97,17 +97,17 @@ package struct KeyFeedback {
                 let group = targets + n
                 let codes = codes.baseAddress!
                 factors.withUnsafeBufferPointer { factors in
-                    for lane in 0 ..< lanes {
-                        for channel in 0 ..< n { targets[channel] = values[channel * lanes + lane] }
-                        for block in (0 ..< layout.rowBlocks).reversed() {
+                    for lane in 0..<lanes {
+                        for channel in 0..<n { targets[channel] = values[channel * lanes + lane] }
+                        for block in (0..<layout.rowBlocks).reversed() {
                             let count = layout.rowCount(inBlock: block)
                             // The scale comes from the values as they are; feedback moves codes only.
-                            for i in 0 ..< count {
+                            for i in 0..<count {
                                 group[i] = values[(32 * block + i) * lanes + lane]
                             }
                             let scale = quantizer.encode(group, count: count, codes: codes)
                             layout.setScale(scale, tile, group: block * lanes + lane)
-                            for i in (0 ..< count).reversed() {
+                            for i in (0..<count).reversed() {
                                 let channel = 32 * block + i
                                 let code = scale.nearest(to: targets[channel], format: grouped)
                                 layout.setCode(code, tile, row: channel, lane: lane)
@@ -117,7 +117,7 @@ package struct KeyFeedback {
                                 let row =
                                     factors.baseAddress! + head * perHead
                                     + channel * (channel + 1) / 2
-                                for j in 0 ..< channel { targets[j] += row[j] * error }
+                                for j in 0..<channel { targets[j] += row[j] * error }
                             }
                         }
                     }

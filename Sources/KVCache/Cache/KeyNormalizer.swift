@@ -27,10 +27,10 @@ package struct KeyNormalizer {
     /// that sums do not depend on how a prompt was cut.
     package mutating func watch(queries: UnsafePointer<Float>, ratio: Int) {
         feedback?.watch(queries: queries, ratio: ratio)
-        for head in 0 ..< scales.count / headSize {
-            for member in 0 ..< ratio {
+        for head in 0..<scales.count / headSize {
+            for member in 0..<ratio {
                 let query = queries + (head * ratio + member) * headSize
-                for i in 0 ..< headSize { scales[head * headSize + i] += query[i] * query[i] }
+                for i in 0..<headSize { scales[head * headSize + i] += query[i] * query[i] }
             }
         }
     }

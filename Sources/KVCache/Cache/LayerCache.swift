@@ -133,7 +133,7 @@ package final class LayerCache {
     package func watch(queries: UnsafePointer<Float>, position: Int, count: Int) {
         guard normalizer?.watchesQueries == true else { return }
         let size = shape.queryHeads * shape.headSize
-        for token in 0 ..< max(0, min(count, schedule.normalizerTokens - position)) {
+        for token in 0..<max(0, min(count, schedule.normalizerTokens - position)) {
             normalizer?.watch(queries: queries + token * size, ratio: shape.groupRatio)
         }
     }

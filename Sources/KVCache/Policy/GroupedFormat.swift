@@ -36,8 +36,8 @@ public enum ScaleFit: String, Sendable, Codable, Hashable, CaseIterable {
     case extreme
     /// The scale of least square error among a few candidates. Shrinks values a little.
     case leastSquares
-    /// The candidate scale of least square error, then moved so that Σ x·x̂ = Σ x²: products with the vector itself
-    /// keep their size.
+    /// The candidate scale of least square error, then moved so that Σ x·x̂ = Σ x² for the codes it was fitted to:
+    /// products with the vector itself nearly keep their size.
     case unbiased
 }
 

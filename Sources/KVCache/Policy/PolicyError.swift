@@ -61,7 +61,7 @@ extension CachePolicy {
         guard normalization.exponent.isFinite, (0...1).contains(normalization.exponent) else {
             throw .normalizationOutOfRange("the exponent must be from 0 to 1")
         }
-        guard normalization.queryExponent.isFinite, (0 ... 1).contains(normalization.queryExponent)
+        guard normalization.queryExponent.isFinite, (0...1).contains(normalization.queryExponent)
         else { throw .normalizationOutOfRange("the query exponent must be from 0 to 1") }
         guard (0...Self.largestWindow).contains(normalization.tokens) else {
             throw .normalizationOutOfRange("'tokens' must be from 0 to \(Self.largestWindow)")

@@ -12,10 +12,16 @@ struct FormatsCommand: AsyncParsableCommand {
             A policy of one's own is a JSON file; what is left out has its default:
               innerq formats --preset innerq-base > mine.json
               innerq generate --cache mine.json "Once upon a time"
+
+            What each level set costs on random groups, before any model is asked:
+              innerq formats --errors
             """)
 
     @Option(help: ArgumentHelp("Print this preset as a policy file.", valueName: "name"))
     var preset: String?
+
+    @Flag(help: "Measure the errors of level sets and fits of the scale on random groups of 32.")
+    var errors = false
 
     @OptionGroup var output: OutputOptions
 
@@ -26,6 +32,7 @@ struct FormatsCommand: AsyncParsableCommand {
             }
             return try Output.write(Array(policy.json()) + [0x0A])
         }
+        if errors { return try printErrors() }
         let capabilities = Capabilities.current
         if output.json { return try Output.json(capabilities) }
         var table = Table([
@@ -56,6 +63,23 @@ struct FormatsCommand: AsyncParsableCommand {
             ])
         }
         try Output.write(kernels.text)
+    }
+
+    private func printErrors() throws {
+        let results = QuantizerError.all()
+        if output.json { return try Output.json(results) }
+        var table = Table([
+            "<numbers", "bits", "<mode", "<levels", "<scale", "RMS error", "gain", "asymmetric",
+        ])
+        for result in results {
+            table.row([
+                result.distribution.rawValue, "\(result.bits)", result.mode.rawValue,
+                result.levels.rawValue, result.scaleFit.rawValue, Format.fixed(result.rmse, 4),
+                Format.fixed(result.gain, 4),
+                Format.fixed(100 * result.asymmetricShare, 1) + " %",
+            ])
+        }
+        try Output.write(table.text)
     }
 
     private func bits(_ format: Capabilities.Format) -> String {
