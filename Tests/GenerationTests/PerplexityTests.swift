@@ -6,7 +6,9 @@ import Testing
 import Transformer
 
 @Suite struct PerplexityTests {
-    static let tokens = Fixture.tokens(400, seed: 5)
+    static let tokens = Fixture.tokens(600, seed: 5)
+    /// Longer than what InnerQ's presets wait for before they seal.
+    static let context = 400
 
     /// −ln p of each token after the prompt, one pass a token.
     func lossesByDecoding(
@@ -32,26 +34,30 @@ import Transformer
     }
 
     /// Products of many tokens sum in another order than those of one, which turns a rounding to float16 or to a code
-    /// over here and there: single losses differ a little, their mean hardly.
+    /// over here and there: losses differ a little, their mean hardly.
     @Test(arguments: CachePolicy.presets) func teacherForcingEqualsDecodingTokenByToken(
         policy: CachePolicy
     ) throws {
         for name in ["llama3-bf16-shards", "gemma3-bf16"] {
-            let model = try Fixture.model(name, threads: 2)
-            for prefill in [1, 40, 200] {
+            let model = try Fixture.model(name, context: Self.context, threads: 2)
+            for prefill in [1, 40, 300] {
                 let result = try model.transformer.perplexity(
                     of: Self.tokens, policy: policy,
-                    options: PerplexityOptions(context: 256, prefill: prefill, offsets: [100]))
+                    options: PerplexityOptions(
+                        context: Self.context, prefill: prefill, offsets: [100]))
                 let expected = try lossesByDecoding(
-                    model, policy, Array(Self.tokens[100..<356]), prefill: prefill)
-                #expect(result.scoredTokens == 256 - prefill)
+                    model, policy, Array(Self.tokens[100..<100 + Self.context]), prefill: prefill)
+                #expect(result.scoredTokens == Self.context - prefill)
                 #expect(result.negativeLogLikelihoods.count == expected.count)
                 let differences = zip(result.negativeLogLikelihoods, expected)
                     .map { Double($0) - $1 }
-                let worst = differences.map(abs).max() ?? 1
-                let mean = differences.reduce(0, +) / Double(differences.count)
-                #expect(worst < 2e-2, "\(name), prefill \(prefill)")
-                #expect(abs(mean) < 2e-4, "\(name), prefill \(prefill)")
+                let count = Double(differences.count)
+                let size = differences.reduce(0) { $0 + abs($1) } / count
+                let mean = differences.reduce(0, +) / count
+                // Error feedback hands a rounding on to the channels after it.
+                let feeds = policy.keyNormalization?.feedback == true
+                #expect(size < (feeds ? 1e-2 : 1e-3), "\(name), prefill \(prefill)")
+                #expect(abs(mean) < (feeds ? 1e-3 : 2e-4), "\(name), prefill \(prefill)")
             }
         }
     }
@@ -61,16 +67,18 @@ import Transformer
         policy: String
     ) throws {
         let policy = try CachePolicy.named(policy)
-        let model = try Fixture.model()
+        let model = try Fixture.model(context: Self.context)
         func losses(prefill: Int) throws -> [Float] {
             try model.transformer.perplexity(
                 of: Self.tokens, policy: policy,
                 options: PerplexityOptions(
-                    context: 256, prefill: prefill, scoredFrom: 200, offsets: [100])
+                    context: Self.context, prefill: prefill, scoredFrom: 300, offsets: [100])
             ).negativeLogLikelihoods
         }
-        let differences = zip(try losses(prefill: 1), try losses(prefill: 255)).map { abs($0 - $1) }
-        #expect(differences.max() ?? 0 > 0.1)
+        let differences = zip(
+            try losses(prefill: 1), try losses(prefill: Self.context - 1)
+        ).map { abs($0 - $1) }
+        #expect(differences.reduce(0, +) / Float(differences.count) > 5e-2)
     }
 
     @Test func windowsScoreTheirSecondHalf() throws {

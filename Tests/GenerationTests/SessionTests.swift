@@ -200,10 +200,10 @@ import Transformer
     }
 
     /// A prompt that is cancelled in any layer, first or after others, runs again to the same bits.
-    @Test(arguments: [0, 60], [1, 2]) func aPassCancelledBetweenLayersLosesNothing(
+    @Test(arguments: [0, 240], [1, 2]) func aPassCancelledBetweenLayersLosesNothing(
         before: Int, layer: Int
     ) throws {
-        let model = try Fixture.model()
+        let model = try Fixture.model(context: 512)
         func logits(cancelling: Bool) throws -> [Float] {
             let state = try SequenceState(model: model, policy: .innerQBase)
             state.append(Fixture.tokens(before))

@@ -6,7 +6,7 @@ import Testing
 import Threading
 import Transformer
 
-/// The random models of TransformerTests with a byte-level tokenizer: vocabulary 256, context 256, but any context on demand.
+/// The random models of TransformerTests with a byte-level tokenizer: vocabulary 256, context 256 or as asked.
 enum Fixture {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("TransformerTests/Fixtures")
@@ -17,31 +17,37 @@ enum Fixture {
         return try! Tokenizer(json: Data(contentsOf: path))
     }()
 
-    static func model(_ name: String = "llama3-bf16-shards", threads: Int = 1) throws
-        -> LanguageModel
-    {
+    /// - Parameter context: instead of the file's own. InnerQ's presets seal nothing before 256 tokens.
+    static func model(
+        _ name: String = "llama3-bf16-shards", context: Int? = nil, threads: Int = 1
+    ) throws -> LanguageModel {
         try LanguageModel(
-            checkpoint: .open(path: folder.appendingPathComponent(name).path),
-            tokenizer: tokenizer, chatTemplate: ChatTemplate(.chatML),
-            workers: WorkerPool(threads: threads))
+            checkpoint: checkpoint(name, context: context), tokenizer: tokenizer,
+            chatTemplate: ChatTemplate(.chatML), workers: WorkerPool(threads: threads))
     }
 
-    /// A model whose context is long enough that only a stop can end it.
+    /// A model whose context is so long that only a stop can end it.
     static func endlessModel() throws -> LanguageModel {
-        let source = folder.appendingPathComponent("llama3-bf16-shards")
+        try LanguageModel(
+            checkpoint: checkpoint("llama3-bf16-shards", context: 1_000_000),
+            tokenizer: tokenizer, chatTemplate: nil, workers: WorkerPool(threads: 1))
+    }
+
+    private static func checkpoint(_ name: String, context: Int?) throws -> Checkpoint {
+        let source = folder.appendingPathComponent(name)
+        guard let context else { return try .open(path: source.path) }
         let copy = FileManager.default.temporaryDirectory
-            .appendingPathComponent("innerq-endless-\(UUID().uuidString)")
+            .appendingPathComponent("innerq-fixture-\(UUID().uuidString)")
         try FileManager.default.copyItem(at: source, to: copy)
+        // Opened files stay mapped.
         defer { try? FileManager.default.removeItem(at: copy) }
         let config = copy.appendingPathComponent("config.json")
         let text = try String(contentsOf: config, encoding: .utf8)
         let changed = text.replacing(
-            "\"max_position_embeddings\": 256", with: "\"max_position_embeddings\": 1000000")
+            "\"max_position_embeddings\": 256", with: "\"max_position_embeddings\": \(context)")
         try #require(changed != text)
         try changed.write(to: config, atomically: true, encoding: .utf8)
-        return try LanguageModel(
-            checkpoint: .open(path: copy.path), tokenizer: tokenizer, chatTemplate: nil,
-            workers: WorkerPool(threads: 1))
+        return try .open(path: copy.path)
     }
 
     /// Tokens without the special ones, the same in every run.

@@ -1,7 +1,7 @@
 import CPUKernels
 import Transformer
 
-/// Compares every weight kernel that the running processor has with ``WeightOracle`` in float64.
+/// Compares every weight kernel that the running processor has with plain scalar code in float64.
 ///
 /// Errors of products are measured against Σ|w||x|, which rounding errors of any order of summation are proportional
 /// to: float32 sums of a thousand terms over lanes and blocks stay below 1e-6 of it, a wrong index or sign is off by
