@@ -12,7 +12,10 @@
 /// `d`, `m` and `dmin` are float16.
 public enum TensorType: String, Sendable, Hashable, CaseIterable, Codable {
     case f32, f16, bf16
+    // The types' own names, as everyone writes them.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q8_0, q4_0, q4_1, q5_0, q5_1
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_K, q5_K, q6_K
 
     /// Elements of a row that are stored together.

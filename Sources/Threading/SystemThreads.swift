@@ -29,13 +29,13 @@ struct Patience {
     /// Whether the time since the first call is over. Reads the clock (about 25 ns), which also paces the spin.
     var isExhausted: Bool {
         mutating get {
-            let now = clock_gettime_nsec()
+            let now = monotonicNanoseconds()
             if start == 0 { start = now }
             return now &- start > limit
         }
     }
 
-    private func clock_gettime_nsec() -> UInt64 {
+    private func monotonicNanoseconds() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)

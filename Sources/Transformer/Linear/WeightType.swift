@@ -1,14 +1,23 @@
 /// How the weights of a matrix are encoded; the numbers are GGML's, as they stand in GGUF files.
 package enum WeightType: UInt32, CaseIterable, Sendable {
+    // The types' own names, as everyone writes them.
     case f32 = 0
     case f16 = 1
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_0 = 2
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_1 = 3
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q5_0 = 6
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q5_1 = 7
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q8_0 = 8
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_K = 12
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q5_K = 13
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q6_K = 14
     case bf16 = 30
 
