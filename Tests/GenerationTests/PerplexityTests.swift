@@ -7,7 +7,7 @@ import Transformer
 
 @Suite struct PerplexityTests {
     static let tokens = Fixture.tokens(600, seed: 5)
-    /// Longer than what InnerQ's presets wait for before they seal.
+    /// Longer than what the policies wait for before they seal.
     static let context = 400
 
     /// −ln p of each token after the prompt, one pass a token.
@@ -35,7 +35,8 @@ import Transformer
 
     /// Products of many tokens sum in another order than those of one, which turns a rounding to float16 or to a code
     /// over here and there: losses differ a little, their mean hardly.
-    @Test(arguments: CachePolicy.presets) func teacherForcingEqualsDecodingTokenByToken(
+    @Test(arguments: CachePolicy.presets.map { $0.withStatistics(fromTokens: 256) })
+    func teacherForcingEqualsDecodingTokenByToken(
         policy: CachePolicy
     ) throws {
         for name in ["llama3-bf16-shards", "gemma3-bf16"] {

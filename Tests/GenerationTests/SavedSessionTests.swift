@@ -6,10 +6,11 @@ import Testing
 import Transformer
 
 @Suite struct SavedSessionTests {
-    /// InnerQ's presets seal for the first time sixteen tokens later.
+    /// InnerQ's policies seal for the first time sixteen tokens later.
     let prompt = Fixture.tokens(240)
 
-    @Test(arguments: CachePolicy.presets) func aSavedSessionContinuesBitForBit(
+    @Test(arguments: CachePolicy.presets.map { $0.withStatistics(fromTokens: 256) })
+    func aSavedSessionContinuesBitForBit(
         policy: CachePolicy
     ) async throws {
         let model = try Fixture.model(context: 512)

@@ -205,7 +205,8 @@ import Transformer
     ) throws {
         let model = try Fixture.model(context: 512)
         func logits(cancelling: Bool) throws -> [Float] {
-            let state = try SequenceState(model: model, policy: .innerQBase)
+            let state = try SequenceState(
+                model: model, policy: .innerQBase.withStatistics(fromTokens: 256))
             state.append(Fixture.tokens(before))
             try state.advance { false }
             for token in Fixture.tokens(before / 3, seed: 2) {

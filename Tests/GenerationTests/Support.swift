@@ -17,7 +17,7 @@ enum Fixture {
         return try! Tokenizer(json: Data(contentsOf: path))
     }()
 
-    /// - Parameter context: instead of the file's own. InnerQ's presets seal nothing before 256 tokens.
+    /// - Parameter context: instead of the file's own. InnerQ's presets seal nothing before 512 tokens.
     static func model(
         _ name: String = "llama3-bf16-shards", context: Int? = nil, threads: Int = 1
     ) throws -> LanguageModel {

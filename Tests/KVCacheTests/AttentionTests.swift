@@ -18,11 +18,11 @@ import Threading
         }
     }
 
-    static let policies =
-        CachePolicy.presets + [
-            CachePolicy.innerQHybrid.withLevels(.official),
-            CachePolicy.innerQHybrid.withLevels(.kernel),
-            CachePolicy.innerQBase.withLevels(.official),
+    static let policies: [CachePolicy] =
+        CachePolicy.presets.map { $0.withStatistics(fromTokens: 0) } + [
+            CachePolicy.innerQHybrid.withLevels(.official).withStatistics(fromTokens: 0),
+            CachePolicy.innerQHybrid.withLevels(.kernel).withStatistics(fromTokens: 0),
+            CachePolicy.innerQBase.withLevels(.official).withStatistics(fromTokens: 200),
             CachePolicy(
                 name: "hybrid outer",
                 keys: .grouped(GroupedFormat(bits: 3, axis: .token, mode: .hybrid)),

@@ -34,7 +34,8 @@ import Threading
         return outputs
     }
 
-    @Test(arguments: CachePolicy.presets) func aRestoredCacheContinuesBitForBit(
+    @Test(arguments: CachePolicy.presets.map { $0.withStatistics(fromTokens: 170) })
+    func aRestoredCacheContinuesBitForBit(
         _ policy: CachePolicy
     ) throws {
         for count in [0, 5, 40, 200] {
@@ -56,7 +57,8 @@ import Threading
     }
 
     @Test func everyTruncationAndFlipIsRefusedBeforeTheCacheIsTouched() throws {
-        let cache = try SequenceCache(shape: Self.shape, policy: .innerQBase, workers: workers)
+        let cache = try SequenceCache(
+            shape: Self.shape, policy: .innerQBase.withStatistics(fromTokens: 0), workers: workers)
         _ = run(cache, 0..<165)
         let file = path()
         defer { try? FileManager.default.removeItem(atPath: file) }
@@ -65,7 +67,8 @@ import Threading
         )
         let whole = try Data(contentsOf: URL(fileURLWithPath: file))
         var random = Random(99)
-        let target = try SequenceCache(shape: Self.shape, policy: .innerQBase, workers: workers)
+        let target = try SequenceCache(
+            shape: Self.shape, policy: .innerQBase.withStatistics(fromTokens: 0), workers: workers)
         for trial in 0..<3000 {
             var data = whole
             if trial % 2 == 0 {

@@ -5,12 +5,13 @@ import Threading
 /// Segments and the moment of sealing: `WindowSchedule` as arithmetic, and the cache against it.
 @Suite struct WindowTests {
     static let workers = WorkerPool(threads: 1)
-    static let policies =
-        CachePolicy.presets + [
+    static let policies: [CachePolicy] =
+        CachePolicy.presets.map { $0.withStatistics(fromTokens: 0) } + [
+            .innerQBase.withStatistics(fromTokens: 256),
             CachePolicy(
                 name: "odd windows", keys: CachePolicy.innerQBase.keys,
                 values: CachePolicy.innerQBase.values, windows: CacheWindows(sink: 5, recent: 17),
-                keyNormalization: KeyNormalization(centred: true, exponent: 0.5, tokens: 100))
+                keyNormalization: KeyNormalization(centred: true, exponent: 0.5, tokens: 100)),
         ]
 
     @Test(arguments: policies) func recentIsNeverLessThanPromised(_ policy: CachePolicy) {

@@ -18,7 +18,7 @@ public enum KernelVerification {
             checks.append(softmax(kernels))
             for policy in CachePolicy.presets {
                 progress("\(kernels.name): attention with \(policy.name)")
-                checks.append(attention(kernels, policy))
+                checks.append(attention(kernels, policy.withStatistics(fromTokens: 256)))
             }
         }
         return checks

@@ -55,7 +55,7 @@ extension CachePolicy {
             else { return nil }
             var policy = preset.withLevels(levels)
             policy.name = name
-            policy.keyNormalization = .published
+            policy.keyNormalization = .published  // no waiting: statistics from the first 160 tokens
             return policy
         }
         return nil
@@ -72,6 +72,14 @@ extension CachePolicy {
         var policy = self
         policy.keys = changed(keys)
         policy.values = changed(values)
+        return policy
+    }
+
+    /// The same policy, whose key statistics are taken from the first `tokens` tokens; 0 seals as early as the windows
+    /// allow. Short sequences are quantized sooner, long ones with larger errors.
+    public func withStatistics(fromTokens tokens: Int) -> CachePolicy {
+        var policy = self
+        policy.keyNormalization?.tokens = tokens
         return policy
     }
 

@@ -54,9 +54,9 @@ public struct KeyNormalization: Sendable, Hashable {
     public static let published = KeyNormalization(centred: false, exponent: 0.5)
 
     /// The default of InnerQ's presets here, chosen by measurement (docs/methods/innerq.md): centred, square root of the
-    /// largest deviation, error feedback; statistics from tokens 32 to 255.
+    /// largest deviation, error feedback; statistics from tokens 32 to 511.
     public static let standard = KeyNormalization(
-        centred: true, exponent: 0.5, feedback: true, skipsSink: true, tokens: 256)
+        centred: true, exponent: 0.5, feedback: true, skipsSink: true, tokens: 512)
 }
 
 /// Layers whose formats or windows differ from the policy's.
