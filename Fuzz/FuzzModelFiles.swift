@@ -1,4 +1,6 @@
-// libFuzzer's entry point for the readers of model files, compiled together with Sources/ModelFiles by `Fuzz/run`.
+import ModelFiles
+
+// libFuzzer's entry point for the readers of model files.
 //
 // The first byte of an input chooses the reader, the rest is the file. The readers must return or throw
 // ModelFileError; a trap, an access outside the input or too much memory is a finding.

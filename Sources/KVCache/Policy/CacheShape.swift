@@ -1,5 +1,8 @@
 /// What a cache must know of one attention layer.
 public struct LayerShape: Sendable, Codable, Hashable {
+    /// Heads of a layer at most. With ``CacheShape/mostLayers`` and 2³¹ tokens, byte counts stay below 2⁶².
+    public static let mostHeads = 1024
+
     public var queryHeads: Int
     public var kvHeads: Int
     /// Channels of a head: a multiple of 16, at most 256.
@@ -26,6 +29,9 @@ public struct LayerShape: Sendable, Codable, Hashable {
 
 /// What a cache must know of a model.
 public struct CacheShape: Sendable, Codable, Hashable {
+    /// Layers of a model at most.
+    public static let mostLayers = 1024
+
     public var layers: [LayerShape]
 
     public init(layers: [LayerShape]) {

@@ -3,6 +3,9 @@ public enum PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
     case unknownPreset(String)
     case unsupportedBits(Int)
     case unsupportedHeadSize(Int, layer: Int)
+    case shapeOutOfRange(String, Int, ClosedRange<Int>, layer: Int)
+    case tooManyLayers(Int)
+    case tooManyExceptions(Int)
     case headsDoNotDivide(queryHeads: Int, kvHeads: Int, layer: Int)
     case windowOutOfRange(String, Int)
     case hybridNeedsMoreBits(Int)
@@ -17,12 +20,21 @@ public enum PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
             return
                 "there is no cache policy '\(name)'. Presets: \(names), and innerq-… with -official or -kernel; or give the path of a .json file."
         case .unsupportedBits(let bits):
-            let nearest = [2, 3, 4, 8].min { abs($0 - bits) < abs($1 - bits) } ?? 4
+            let near = min(max(bits, 0), 8)
+            let nearest = [2, 3, 4, 8].min { abs($0 - near) < abs($1 - near) } ?? 4
             return
                 "codes of \(bits) bits are not supported (2, 3, 4 and 8 are); the nearest is \(nearest)."
         case .unsupportedHeadSize(let size, let layer):
             return
                 "layer \(layer) has head size \(size); a cache needs a multiple of 16 from 16 to 256."
+        case .shapeOutOfRange(let name, let value, let range, let layer):
+            return
+                "layer \(layer) has \(value) \(name); a cache needs from \(range.lowerBound) to \(range.upperBound)."
+        case .tooManyLayers(let count):
+            return "the model has \(count) layers; a cache has at most \(CacheShape.mostLayers)."
+        case .tooManyExceptions(let count):
+            return
+                "the policy's exceptions name \(count) layers in all; \(CachePolicy.mostExceptions) is the most. Make a common format the policy's own."
         case .headsDoNotDivide(let queryHeads, let kvHeads, let layer):
             return
                 "layer \(layer) has \(queryHeads) query heads, not a multiple of its \(kvHeads) KV heads."
@@ -46,6 +58,8 @@ public enum PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
 extension CachePolicy {
     /// Windows larger than this are refused: they would not be windows.
     public static let largestWindow = 1 << 20
+    /// Exceptions, and layers named by all of them, at most; so that a policy is soon applied to a model.
+    public static let mostExceptions = 4096
 
     /// Checks the policy by itself.
     public func validate() throws(PolicyError) {
@@ -57,6 +71,8 @@ extension CachePolicy {
             if let values = exception.values { try Self.check(values) }
             if let windows = exception.windows { try Self.check(windows) }
         }
+        let named = exceptions.reduce(0) { $0 + max(1, $1.layers.count) }
+        guard named <= Self.mostExceptions else { throw .tooManyExceptions(named) }
         guard let normalization = keyNormalization else { return }
         guard normalization.exponent.isFinite, (0...1).contains(normalization.exponent) else {
             throw .normalizationOutOfRange("the exponent must be from 0 to 1")
@@ -71,11 +87,24 @@ extension CachePolicy {
     /// Checks the policy together with a model's shape.
     public func validate(for shape: CacheShape) throws(PolicyError) {
         try validate()
+        guard shape.layers.count <= CacheShape.mostLayers else {
+            throw .tooManyLayers(shape.layers.count)
+        }
         for (index, layer) in shape.layers.enumerated() {
             guard layer.headSize % 16 == 0, (16...256).contains(layer.headSize) else {
                 throw .unsupportedHeadSize(layer.headSize, layer: index)
             }
-            guard layer.kvHeads > 0, layer.queryHeads > 0, layer.queryHeads % layer.kvHeads == 0
+            let heads = 1...LayerShape.mostHeads
+            for (name, count) in [
+                ("KV heads", layer.kvHeads), ("query heads", layer.queryHeads),
+            ] where !heads.contains(count) {
+                throw .shapeOutOfRange(name, count, heads, layer: index)
+            }
+            if let window = layer.slidingWindow, window < 1 {
+                throw .shapeOutOfRange(
+                    "tokens in its sliding window", window, 1...Int.max, layer: index)
+            }
+            guard layer.queryHeads % layer.kvHeads == 0
             else {
                 throw .headsDoNotDivide(
                     queryHeads: layer.queryHeads, kvHeads: layer.kvHeads, layer: index)

@@ -17,6 +17,8 @@ public enum CacheSnapshot {
     public static let version = 1
     private static let magic = Array("INNERQKV".utf8)
     private static let largestHeader = 1 << 24
+    /// So many that no byte count overflows; see ``LayerShape/mostHeads``.
+    private static let mostTokens = Int(Int32.max)
 
     struct Header: Codable {
         var policy: CachePolicy
@@ -105,6 +107,9 @@ public enum CacheSnapshot {
         guard SHA256.hash(data: data.prefix(data.count - 32)).elementsEqual(data.suffix(32)) else {
             throw .damaged(path: path, "its checksum does not match")
         }
+        guard pagesAreSound(data, from: payload + 4 * header.tokens, cache, header.cached) else {
+            throw .damaged(path: path, "its float16 tokens or key normalizers are impossible")
+        }
         let tokens = data.withUnsafeBytes { bytes in
             (0..<header.tokens).map {
                 Int32(
@@ -169,8 +174,8 @@ public enum CacheSnapshot {
         } catch {
             throw .damaged(path: path, "its header cannot be read")
         }
-        guard (0...1 << 40).contains(header.cached),
-            (header.cached...1 << 40).contains(header.tokens)
+        guard (0...mostTokens).contains(header.cached),
+            (header.cached...mostTokens).contains(header.tokens)
         else { throw .damaged(path: path, "its token counts are impossible") }
         let bytes = header.policy.byteCount(shape: header.shape, tokens: header.cached).total
         let expected = 48 + length + 4 * header.tokens + bytes
