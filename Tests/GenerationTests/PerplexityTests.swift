@@ -67,7 +67,7 @@ import Transformer
     @Test(arguments: ["q4", "innerq-small", "kivi-2"]) func aPromptSeesSomethingElse(
         policy: String
     ) throws {
-        let policy = try CachePolicy.named(policy)
+        let policy = try CachePolicy.named(policy).withStatistics(fromTokens: 256)
         let model = try Fixture.model(context: Self.context)
         func losses(prefill: Int) throws -> [Float] {
             try model.transformer.perplexity(

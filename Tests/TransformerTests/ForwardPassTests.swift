@@ -84,7 +84,7 @@ import Transformer
         let tokens = (0..<330).map { _ in Int32.random(in: 0..<256, using: &generator) }
         let prompt = Array(tokens[..<100])
         func logits(pieces: [Int]) throws -> [Float] {
-            let cache = try cache(model, .innerQBase)
+            let cache = try cache(model, .innerQBase.withStatistics(fromTokens: 0))
             let workspace = model.makeWorkspace()
             try model.forward(
                 tokens: prompt, cache: cache, meaning: .prompt, logits: .none, workspace: workspace)

@@ -135,11 +135,11 @@ extension GroupScale {
             let bits =
                 format.mode == .hybrid && format.levels == .official ? format.bits - 1 : format.bits
             let level = ((value - zero) / magnitude).rounded(.toNearestOrEven)
-            return UInt8(min(max(level, 0), Float((1 << bits) - 1)))
+            return UInt8(min(max(0, level), Float((1 << bits) - 1)))
         }
         let half = 1 << (format.bits - 1)
         let lowest = -format.bias
         let level = (value / (isNegative ? -magnitude : magnitude)).rounded(.toNearestOrEven)
-        return UInt8(Int(min(max(level, Float(lowest)), Float(half - 1))) - lowest)
+        return UInt8(Int(min(max(Float(lowest), level), Float(half - 1))) - lowest)
     }
 }

@@ -55,7 +55,7 @@ extension CachePolicy {
             else { return nil }
             var policy = preset.withLevels(levels)
             policy.name = name
-            policy.keyNormalization = .published  // no waiting: statistics from the first 160 tokens
+            policy.keyNormalization = .published
             return policy
         }
         return nil

@@ -44,7 +44,8 @@ package struct GroupQuantizer: Sendable {
         self.precision = precision
     }
 
-    /// Encodes `count` finite values into unsigned codes.
+    /// Encodes `count` values into unsigned codes. NaN takes the lowest code: `max` and `min` are written so that they
+    /// return the bound.
     package func encode(
         _ values: UnsafePointer<Float>, count: Int, codes: UnsafeMutablePointer<UInt8>
     ) -> GroupScale {
@@ -80,7 +81,7 @@ package struct GroupQuantizer: Sendable {
         }
         for i in 0..<count {
             let level = (x[i] / scale).rounded(.toNearestOrEven)
-            codes[i] = UInt8(Int(min(max(level, Float(lowest)), Float(half - 1))) - lowest)
+            codes[i] = UInt8(Int(min(max(Float(lowest), level), Float(half - 1))) - lowest)
         }
         return GroupScale(
             magnitude: abs(scale), isNegative: scale < 0, isAsymmetric: false, zero: 0)
@@ -130,7 +131,7 @@ package struct GroupQuantizer: Sendable {
         let scale = precision.round((high - low) / largest)
         for i in 0..<count {
             let level = scale == 0 ? 0 : ((x[i] - zero) / scale).rounded(.toNearestOrEven)
-            codes[i] = UInt8(min(max(level, 0), largest))
+            codes[i] = UInt8(min(max(0, level), largest))
         }
         return GroupScale(magnitude: scale, isNegative: false, isAsymmetric: true, zero: zero)
     }
