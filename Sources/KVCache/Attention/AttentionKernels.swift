@@ -18,7 +18,4 @@ package struct AttentionKernels: @unchecked Sendable {
         table = kernels.pointee.attention
         name = String(cString: kernels.pointee.name)
     }
-
-    @inline(__always)
-    static func index(bits: Int) -> Int { bits == 8 ? 3 : bits - 2 }
 }

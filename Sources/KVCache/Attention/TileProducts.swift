@@ -117,7 +117,7 @@ package struct TileProducts {
         let folded = scratch + 2 * rows
         let halfScratch = folded + heads * rows
         for laneBlock in 0..<layout.laneBlocks {
-            rowScales(tile, laneBlock, factors, offsets)
+            affineScales(tile, laneBlock * rows, rows, factors, offsets)
             let lanes = min(32, layout.lanes - 32 * laneBlock)
             for h in 0..<heads {
                 var constant: Float = 0
@@ -149,29 +149,28 @@ package struct TileProducts {
         }
     }
 
-    /// Row scales of one block of lanes in the form value = factor · code + offset.
-    private func rowScales(
-        _ tile: UnsafeRawPointer, _ laneBlock: Int, _ factors: UnsafeMutablePointer<Float>,
-        _ offsets: UnsafeMutablePointer<Float>
+    /// Scales of `count` groups from `first` on, in the form value = factor · code + offset. Exact: a float16 scale times
+    /// a small integer fits float32.
+    private func affineScales(
+        _ tile: UnsafeRawPointer, _ first: Int, _ count: Int,
+        _ factors: UnsafeMutablePointer<Float>, _ offsets: UnsafeMutablePointer<Float>
     ) {
-        let rows = layout.rows
         iq_half_to_float(
-            (tile + layout.scaleOffset).assumingMemoryBound(to: UInt16.self) + laneBlock * rows,
-            factors, rows)
+            (tile + layout.scaleOffset).assumingMemoryBound(to: UInt16.self) + first, factors, count
+        )
         if mode == Int32(IQ_SCALE_SYMMETRIC.rawValue) {
-            for row in 0..<rows { offsets[row] = -bias * factors[row] }
+            for i in 0..<count { offsets[i] = -bias * factors[i] }
             return
         }
         iq_half_to_float(
-            (tile + layout.zeroOffset).assumingMemoryBound(to: UInt16.self) + laneBlock * rows,
-            offsets, rows)
+            (tile + layout.zeroOffset).assumingMemoryBound(to: UInt16.self) + first, offsets, count)
         guard mode == Int32(IQ_SCALE_HYBRID.rawValue) else { return }
-        for row in 0..<rows {
-            if factors[row].sign == .minus {
-                factors[row] = -factors[row]
+        for i in 0..<count {
+            if factors[i].sign == .minus {
+                factors[i] = -factors[i]
             } else {
-                if offsets[row].sign == .minus { factors[row] = -factors[row] }
-                offsets[row] = -bias * factors[row]
+                if offsets[i].sign == .minus { factors[i] = -factors[i] }
+                offsets[i] = -bias * factors[i]
             }
         }
     }
@@ -208,7 +207,8 @@ package struct TileProducts {
             scaleLanes(tile, out, scratch)
         } else {
             for laneBlock in 0..<layout.laneBlocks {
-                rowScales(tile, laneBlock, scratch, scratch + layout.rows)
+                affineScales(
+                    tile, laneBlock * layout.rows, layout.rows, scratch, scratch + layout.rows)
                 let count = min(32, lanes - 32 * laneBlock)
                 for row in 0..<layout.rows {
                     let target = out + row * lanes + 32 * laneBlock
@@ -228,29 +228,7 @@ package struct TileProducts {
         let factors = scratch
         let offsets = scratch + lanes
         for block in 0..<layout.rowBlocks {
-            iq_half_to_float(
-                (tile + layout.scaleOffset).assumingMemoryBound(to: UInt16.self) + block * lanes,
-                factors, lanes)
-            if mode == Int32(IQ_SCALE_SYMMETRIC.rawValue) {
-                for row in 32 * block..<32 * block + layout.rowCount(inBlock: block) {
-                    let target = out + row * lanes
-                    for lane in 0..<lanes { target[lane] = factors[lane] * (target[lane] - bias) }
-                }
-                continue
-            }
-            iq_half_to_float(
-                (tile + layout.zeroOffset).assumingMemoryBound(to: UInt16.self) + block * lanes,
-                offsets, lanes)
-            if mode == Int32(IQ_SCALE_HYBRID.rawValue) {
-                for lane in 0..<lanes {
-                    if factors[lane].sign == .minus {
-                        factors[lane] = -factors[lane]
-                    } else {
-                        if offsets[lane].sign == .minus { factors[lane] = -factors[lane] }
-                        offsets[lane] = -bias * factors[lane]
-                    }
-                }
-            }
+            affineScales(tile, block * lanes, lanes, factors, offsets)
             for row in 32 * block..<32 * block + layout.rowCount(inBlock: block) {
                 let target = out + row * lanes
                 for lane in 0..<lanes {

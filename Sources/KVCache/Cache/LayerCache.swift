@@ -133,7 +133,7 @@ package final class LayerCache {
     package func watch(queries: UnsafePointer<Float>, position: Int, count: Int) {
         guard normalizer?.watchesQueries == true else { return }
         let size = shape.queryHeads * shape.headSize
-        for token in 0..<max(0, min(count, schedule.normalizerTokens - position)) {
+        for token in 0..<max(0, min(count, schedule.firstSeal - position)) {
             normalizer?.watch(queries: queries + token * size, ratio: shape.groupRatio)
         }
     }
@@ -184,7 +184,7 @@ package final class LayerCache {
 
     private func fixNormalizer() {
         let headBytes = rawKeyLayout.byteCount + rawValueLayout.byteCount
-        let count = schedule.normalizerTokens
+        let count = schedule.firstSeal
         for head in 0..<shape.kvHeads {
             normalizer?.fix(
                 head: head, skip: normalizerSkip, count: count, queryCount: count * shape.groupRatio

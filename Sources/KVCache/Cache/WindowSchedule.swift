@@ -8,7 +8,7 @@
 package struct WindowSchedule: Sendable, Hashable {
     package let sink: Int
     package let recent: Int
-    /// Tokens seen when the first tile is sealed; the key normalizer is fixed at that moment.
+    /// Tokens seen when the first tile is sealed; the key normalizer is fixed at that moment, from them.
     package let firstSeal: Int
     package let slidingWindow: Int?
 
@@ -19,9 +19,6 @@ package struct WindowSchedule: Sendable, Hashable {
             policy.keyNormalization?.tokens ?? 0, sink + recent + TileLayout.tokens)
         self.slidingWindow = slidingWindow
     }
-
-    /// Tokens from which the key normalizer is taken, and which must have been seen before it exists.
-    package var normalizerTokens: Int { firstSeal }
 
     /// Tiles sealed after `n` tokens.
     package func sealedTiles(at n: Int) -> Int {

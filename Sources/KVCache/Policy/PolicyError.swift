@@ -8,7 +8,6 @@ public enum PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
     case tooManyExceptions(Int)
     case headsDoNotDivide(queryHeads: Int, kvHeads: Int, layer: Int)
     case windowOutOfRange(String, Int)
-    case hybridNeedsMoreBits(Int)
     case normalizationOutOfRange(String)
     case layerOutOfRange(Int, layerCount: Int)
     case malformed(String)
@@ -41,9 +40,6 @@ public enum PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
         case .windowOutOfRange(let name, let value):
             return
                 "the \(name) window is \(value) tokens; it must be from 0 to \(CachePolicy.largestWindow)."
-        case .hybridNeedsMoreBits(let bits):
-            return
-                "official hybrid groups need at least 2 bits, since their other choice has one bit less (\(bits) asked)."
         case .normalizationOutOfRange(let what):
             return "key normalization: \(what)."
         case .layerOutOfRange(let layer, let count):

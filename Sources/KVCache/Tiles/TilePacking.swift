@@ -1,11 +1,7 @@
 // Packing of one tile, scalar and exact: what kernels are compared with, and what seals tiles.
 
 /// The word and bits of one code: see iq_attention.h.
-package struct CodePlace: Sendable {
-    /// Index of the word among the block's words, counted as `word · lanes + lane`.
-    let word: Int
-    let shift: Int
-
+enum CodePlace {
     /// Reads the code of `bits` bits.
     @inline(__always)
     static func read(
