@@ -30,6 +30,16 @@ let package = Package(
                 "CPUKernels", "Threading", .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: swift),
+        .target(name: "CUDADriver", swiftSettings: swift),
+        // Kernels are text here: they are compiled for the GPU that is found, when it is found.
+        .target(name: "CUDAKernels", exclude: ["kernels"]),
+        .target(
+            name: "CUDABackend",
+            dependencies: [
+                "CUDADriver", "CUDAKernels", "KVCache", "Threading",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: swift),
         .target(
             name: "ModelFiles",
             dependencies: [.product(name: "Crypto", package: "swift-crypto")],
@@ -46,6 +56,7 @@ let package = Package(
             name: "InnerQ",
             dependencies: [
                 "Generation", "Transformer", "KVCache", "ModelFiles", "Threading", "CPUKernels",
+                "CUDADriver", "CUDABackend",
             ],
             swiftSettings: swift),
         .executableTarget(
@@ -59,6 +70,11 @@ let package = Package(
             name: "CPUKernelsTests", dependencies: ["CPUKernels", "Transformer"],
             resources: [.copy("Fixtures")], swiftSettings: swift),
         .testTarget(name: "ThreadingTests", dependencies: ["Threading"], swiftSettings: swift),
+        .testTarget(name: "CUDADriverTests", dependencies: ["CUDADriver"], swiftSettings: swift),
+        .testTarget(
+            name: "CUDABackendTests",
+            dependencies: ["CUDABackend", "CUDADriver", "CUDAKernels", "KVCache", "Threading"],
+            swiftSettings: swift),
         .testTarget(
             name: "KVCacheTests", dependencies: ["KVCache", "ModelFiles"],
             resources: [.copy("Fixtures")], swiftSettings: swift),

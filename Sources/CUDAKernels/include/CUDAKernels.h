@@ -1,0 +1,18 @@
+// CUDA kernels as text, and what CPU and GPU code share.
+#ifndef CUDA_KERNELS_H
+#define CUDA_KERNELS_H
+
+#include "iq_device_cache.h"
+#include "iq_device_tile.h"
+
+/// A source text: zero-terminated, with its name as other sources include it.
+struct iq_source {
+    const char *_Nonnull name;
+    const char *_Nonnull text;
+};
+
+/// Number of texts; headers come after kernels.
+int iq_source_count(void);
+struct iq_source iq_source_at(int index);
+
+#endif

@@ -1,0 +1,75 @@
+// What kernels are told: where a sequence's cache lies on the GPU, and what each launch has to do. Passed by value.
+//
+// One layer of one sequence:
+//
+//     sink     float16 tiles, at `sink + tile · raw_stride`
+//     body     sealed tiles; tile T is tile T mod 4 of page T / 4, at `body + (T / 4) · page_stride`:
+//              page = { [KV head][tile 0…3] K tile } { [KV head][tile 0…3] V tile }
+//     recent   float16 tiles in a ring of `ring_tiles` slots: recent tile i is at
+//              `recent + ((recent_first + i) mod ring_tiles) · raw_stride`
+//
+//     raw tile (sink and recent) = [KV head]{ K half tile, V half tile }, 2 · 64 · d bytes a head
+//
+// Token `sink_tokens_of_policy + 32 T + i` is token i of body tile T; recent tiles follow the last sealed tile.
+// The address space of a sequence is reserved once and backed by memory as it grows: no page table, no copying.
+#ifndef IQ_DEVICE_CACHE_H
+#define IQ_DEVICE_CACHE_H
+
+#ifndef __CUDACC__
+#include <stdint.h>
+#endif
+#ifdef __CUDACC_RTC__
+typedef unsigned long long uint64_t;
+typedef unsigned int uint32_t;
+typedef unsigned short uint16_t;
+typedef unsigned char uint8_t;
+typedef int int32_t;
+#endif
+
+/// Sequences of one launch at most.
+#define IQ_MOST_SEQUENCES 64
+
+/// One layer of one sequence. 96 bytes.
+struct iq_sequence {
+    uint64_t sink;
+    uint64_t recent;
+    uint64_t body;
+    /// Key scales, then means (zeros if keys are not centred), then error feedback factors if any:
+    /// float32 [KV head][d], [KV head][d], [KV head][d (d + 1) / 2]; 0 where keys are not normalized.
+    uint64_t normalizer;
+    /// Visible body tiles first ..< end.
+    int32_t body_first, body_end;
+    /// Tokens in the sink.
+    int32_t sink_tokens;
+    /// Ring slot of the first recent tile, and tokens in recent.
+    int32_t recent_first, recent_tokens;
+    /// Position of the first body token: the policy's sink.
+    int32_t body_position;
+    /// First position that the query sees.
+    int32_t visible;
+    /// Position of the first recent token.
+    int32_t recent_position;
+    // The plan of a decode launch.
+    /// Units of cost that one warp takes: a body tile is one, a raw tile `raw_cost`.
+    int32_t units_per_warp;
+    /// First block of the sequence in the grid, and blocks of one of its problems; or, when `warps` is less than the
+    /// block's, warps of one problem.
+    int32_t first_block, splits, warps;
+    int32_t reserved[4];
+};
+
+/// Attention of one new token of each sequence over one layer's cache.
+struct iq_decode {
+    uint64_t queries;          // float32 [sequence][query heads][d], after RoPE
+    uint64_t output;           // float32 [sequence][query heads][d]
+    uint64_t partials;         // scratch; see decode.cu
+    uint64_t counters;
+    uint64_t page_stride, raw_stride;
+    int32_t sequences, query_heads, kv_heads, ring_tiles;
+    float scale;               // attention scale
+    int32_t raw_cost;
+    int32_t polls;             // 1: all blocks are resident, so that partials are waited for
+    int32_t reserved;
+    struct iq_sequence sequence[IQ_MOST_SEQUENCES];
+};
+#endif
