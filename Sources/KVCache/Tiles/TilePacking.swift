@@ -17,6 +17,13 @@ enum CodePlace {
         return UInt8((word >> UInt32(bits * (row % perWord))) & ((1 << UInt32(bits)) - 1))
     }
 
+    /// The word of a lane, and the bit in it, that hold bit `bit` of a code.
+    static func bit(_ bit: Int, row: Int, bits: Int) -> (word: Int, shift: Int) {
+        if bits == 3 && row >= 30 { return bit < 2 ? (row - 30, 30 + bit) : (2, row) }
+        let perWord = bits == 3 ? 10 : 32 / bits
+        return (row / perWord, bits * (row % perWord) + bit)
+    }
+
     /// Ors the code into words that were zero.
     @inline(__always)
     static func write(
@@ -59,6 +66,19 @@ extension TileLayout {
         if rowCount(inBlock: block) == 32 { return (words, lanes, row % 32, lane) }
         let half = lanes / 2
         return (words, half, row % 32 + (lane >= half ? 16 : 0), lane % half)
+    }
+
+    /// Where bit `bit` of the code at (row, lane) lies: bits from the start of the tile, little endian. For float16,
+    /// where its value's bits lie.
+    package func bitOffset(row: Int, lane: Int, bit: Int) -> Int {
+        guard let grouped = format.grouped else { return 16 * (row * lanes + lane) + bit }
+        let block = row / 32
+        let isWhole = rowCount(inBlock: block) == 32
+        let stride = isWhole ? lanes : lanes / 2
+        let inBlock = row % 32 + (!isWhole && lane >= stride ? 16 : 0)
+        let place = CodePlace.bit(bit, row: inBlock, bits: grouped.bits)
+        let word = wordOffset(block: block) / 4 + place.word * stride + lane % stride
+        return 32 * word + place.shift
     }
 
     /// Index of the group that (row, lane) belongs to.

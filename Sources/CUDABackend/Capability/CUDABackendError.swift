@@ -1,0 +1,53 @@
+/// Why something cannot run on the GPU; each message says what to do instead.
+public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertible {
+    case unsupportedHeadSize(Int, layer: Int, nearest: Int)
+    case unsupportedRatio(Int, layer: Int, most: Int)
+    /// A format of keys or values that no kernel reads.
+    case unsupportedFormat(String, layer: Int, nearest: String)
+    case unsupportedScaleFit(String, layer: Int)
+    case tooManySequences(Int, most: Int)
+    /// Sequences of one launch must have the same shape, policy and layer.
+    case unlikeSequences(String)
+    case outOfMemory(asked: Int, free: Int, longestContext: Int?)
+    case contextTooLong(tokens: Int, reserved: Int)
+    /// A cache on the CPU and one on the device are not of the same shape and policy.
+    case otherCache(String)
+    /// What the driver said.
+    case driver(String)
+
+    public var description: String {
+        switch self {
+        case .unsupportedHeadSize(let size, let layer, let nearest):
+            return
+                "layer \(layer) has head size \(size), which no CUDA kernel is made for (64, 96, 128 and 256 are; the nearest is \(nearest)). Run this model with --device cpu."
+        case .unsupportedRatio(let ratio, let layer, let most):
+            return
+                "layer \(layer) has \(ratio) query heads for each KV head; CUDA kernels have from 1 to \(most). Run this model with --device cpu."
+        case .unsupportedFormat(let what, let layer, let nearest):
+            return
+                "layer \(layer): no CUDA kernel reads \(what). The nearest that one does is \(nearest); or use --device cpu."
+        case .unsupportedScaleFit(let fit, let layer):
+            return
+                "layer \(layer): CUDA kernels fit scales to the extreme only, not '\(fit)'. Use scaleFit 'extreme', or --device cpu."
+        case .tooManySequences(let count, let most):
+            return
+                "\(count) sequences are more than one launch takes; split them into \(most) at most."
+        case .unlikeSequences(let what):
+            return "the sequences of one launch differ in \(what); launch them apart."
+        case .outOfMemory(let asked, let free, let longest):
+            let fitting =
+                longest.map { "a context of \($0) tokens would fit" }
+                ?? "not even an empty cache would fit"
+            return
+                "the GPU has no room for \(asked) bytes more (\(free) are free); \(fitting). Shorten the context, run fewer sequences, or choose a smaller cache (innerq plan compares them)."
+        case .contextTooLong(let tokens, let reserved):
+            return
+                "the sequence would grow to \(tokens) tokens, and its cache was made for \(reserved). Make it for a longer context."
+        case .otherCache(let what):
+            return
+                "the two caches differ in \(what); copy only between caches of one model and policy."
+        case .driver(let what):
+            return what
+        }
+    }
+}

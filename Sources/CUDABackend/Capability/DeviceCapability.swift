@@ -1,0 +1,78 @@
+import CUDAKernels
+public import KVCache
+
+/// What the CUDA kernels can do. It answers before anything is loaded; there is no silent fallback.
+///
+///             groups along the sum          groups across the sum              float16
+///     K       along channels: 2, 3, 4, 8    along tokens: 2, 4, 8 bits,        yes
+///             bits, symmetric               symmetric or asymmetric
+///     V       along tokens: 2, 3, 4, 8      along channels: 2, 4, 8 bits,      yes
+///             bits, any mode                symmetric or asymmetric
+public enum DeviceCapability {
+    /// Head sizes that kernels are made for.
+    public static let headSizes = [64, 96, 128, 256]
+    /// Query heads that share a KV head, at most.
+    public static let mostRatio = 16
+
+    /// Checks a policy for a model's shape.
+    /// - Throws: what is not supported first, with the nearest choice that is.
+    public static func check(policy: CachePolicy, shape: CacheShape) throws(CUDABackendError) {
+        for (index, layer) in shape.layers.enumerated() {
+            guard headSizes.contains(layer.headSize) else {
+                let nearest = headSizes.min {
+                    abs($0 - layer.headSize) < abs($1 - layer.headSize)
+                }
+                throw .unsupportedHeadSize(layer.headSize, layer: index, nearest: nearest ?? 128)
+            }
+            guard (1...mostRatio).contains(layer.groupRatio) else {
+                throw .unsupportedRatio(layer.groupRatio, layer: index, most: mostRatio)
+            }
+            let layerPolicy = policy.layer(index, of: shape.layers.count)
+            try check(layerPolicy.keys, .keys, layer: index)
+            try check(layerPolicy.values, .values, layer: index)
+        }
+    }
+
+    /// Whether the formats of a policy run on the GPU, for every supported head size.
+    public static func supports(_ policy: CachePolicy) -> Bool {
+        let keys = [policy.keys] + policy.exceptions.compactMap(\.keys)
+        let values = [policy.values] + policy.exceptions.compactMap(\.values)
+        return keys.allSatisfy { (try? check($0, .keys, layer: 0)) != nil }
+            && values.allSatisfy { (try? check($0, .values, layer: 0)) != nil }
+    }
+
+    private static func check(
+        _ format: TensorFormat, _ tensor: DeviceTileOrder.Tensor, layer: Int
+    ) throws(CUDABackendError) {
+        guard let grouped = format.grouped else { return }
+        if let nearest = nearest(grouped, tensor) {
+            throw .unsupportedFormat(
+                "\(tensor) of \(describe(grouped))", layer: layer, nearest: describe(nearest))
+        }
+        guard grouped.scaleFit == .extreme || grouped.mode == .asymmetric else {
+            throw .unsupportedScaleFit(grouped.scaleFit.rawValue, layer: layer)
+        }
+    }
+
+    /// The nearest supported format, or `nil` if this one is.
+    private static func nearest(
+        _ format: GroupedFormat, _ tensor: DeviceTileOrder.Tensor
+    ) -> GroupedFormat? {
+        var near = format
+        if TensorFormat.grouped(format).deviceKind(tensor) == IQ_INNER {
+            if tensor == .keys { near.mode = .symmetric }
+        } else {
+            if near.mode == .hybrid { near.mode = .asymmetric }
+            // 3 bits do not divide the 16 bits that a half of a word holds.
+            if near.bits == 3 { near.bits = 4 }
+        }
+        if ![2, 3, 4, 8].contains(near.bits) {
+            near.bits = near.bits < 2 ? 2 : near.bits > 6 ? 8 : 4
+        }
+        return near == format ? nil : near
+    }
+
+    private static func describe(_ format: GroupedFormat) -> String {
+        "\(format.bits) bits, \(format.mode.rawValue), in groups along \(format.axis.rawValue)s"
+    }
+}
