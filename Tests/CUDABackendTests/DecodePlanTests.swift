@@ -1,0 +1,139 @@
+import CUDABackend
+import Testing
+
+/// The split of a decode launch, against the arithmetic that the kernel does with it.
+@Suite struct DecodePlanTests {
+    typealias Length = DecodePlan.Length
+
+    /// What each warp of a problem takes, as the kernel finds it; then that nothing is missing, double or idle.
+    private func check(
+        _ plan: DecodePlan, _ lengths: [Length], ratio: Int, kvHeads: Int, warps: Int
+    )
+        -> String?
+    {
+        guard plan.shares.count == lengths.count else { return "shares" }
+        var block = 0
+        var partial = 0
+        let problems = kvHeads * plan.chunks
+        for (share, length) in zip(plan.shares, lengths) {
+            guard share.firstBlock == block else { return "first block" }
+            guard share.splits >= 1, share.units >= 1 else { return "no warps" }
+            guard [1, 2, 4, warps].contains(share.warps), share.warps <= warps else {
+                return "\(share.warps) warps of a block"
+            }
+            guard share.splits == 1 || share.warps == warps else { return "shared split block" }
+            if share.splits > 1 {
+                guard share.firstPartial == partial else { return "first partial" }
+                partial += problems * share.splits
+            }
+            block += share.blocks(problems: problems, warps: warps)
+            var raw = [Int](repeating: 0, count: length.rawTiles)
+            var body = [Int](repeating: 0, count: length.bodyTiles)
+            for split in 0..<share.splits {
+                var found = 0
+                for warp in 0..<share.warps {
+                    let first = (split * share.warps + warp) * share.units
+                    let end = first + share.units
+                    for tile in raw.indices where (first..<end).contains(plan.rawCost * tile) {
+                        raw[tile] += 1
+                        found += 1
+                    }
+                    let start = plan.rawCost * length.rawTiles
+                    for tile in max(
+                        0, first - start)..<max(0, min(end - start, body.count), first - start)
+                    {
+                        body[tile] += 1
+                        found += 1
+                    }
+                }
+                if found == 0, share.splits > 1 { return "split \(split) of \(share) is idle" }
+            }
+            guard raw.allSatisfy({ $0 == 1 }), body.allSatisfy({ $0 == 1 }) else {
+                return "tiles of \(length) in \(share): \(raw) \(body)"
+            }
+        }
+        guard plan.blocks == block, plan.partials == partial else { return "sums" }
+        return nil
+    }
+
+    @Test func everyTileIsTakenOnceByRandomLaunches() {
+        var random = Random(3)
+        func pick(_ range: ClosedRange<Int>) -> Int {
+            range.lowerBound + Int(random.next() % UInt64(range.count))
+        }
+        for trial in 0..<3000 {
+            let longest = [3, 40, 700, 5000][trial % 4]
+            let lengths = (0..<[1, 2, 7, 64][trial / 4 % 4]).map { _ in
+                Length(bodyTiles: pick(0...longest), rawTiles: pick(0...6))
+            }
+            let ratio = pick(1...16)
+            let kvHeads = pick(1...32)
+            let warps = [4, 8][trial % 2]
+            let seats = DecodePlan.Seats(
+                multiprocessors: pick(1...148), blocksPerMultiprocessor: pick(1...2), warps: warps)
+            let plan = DecodePlan(
+                lengths: lengths, ratio: ratio, kvHeads: kvHeads,
+                headSize: [64, 128, 256][trial % 3],
+                rawCost: pick(1...6), seats: seats, leastUnits: pick(1...4))
+            if let fault = check(plan, lengths, ratio: ratio, kvHeads: kvHeads, warps: warps) {
+                Issue.record("trial \(trial): \(fault)")
+                return
+            }
+            #expect(plan.problems == lengths.count * kvHeads * plan.chunks)
+            #expect(plan.headsPerProblem <= (trial % 3 == 2 ? 4 : 8))
+            #expect((plan.chunks - 1) * plan.headsPerProblem < ratio)
+            #expect(plan.chunks * plan.headsPerProblem >= ratio)
+            #expect(
+                plan.isOneWave
+                    == (plan.blocks <= seats.multiprocessors * seats.blocksPerMultiprocessor))
+            // One warp for each problem is the least; if that fits, the plan does.
+            let least = lengths.count * ((kvHeads * plan.chunks + warps - 1) / warps)
+            if least <= seats.multiprocessors { #expect(plan.isOneWave) }
+        }
+    }
+
+    @Test func emptySequencesHaveABlockToWriteZeros() {
+        let lengths = [
+            Length(bodyTiles: 0, rawTiles: 0), Length(bodyTiles: 0, rawTiles: 1),
+            Length(bodyTiles: 1, rawTiles: 0),
+        ]
+        let plan = DecodePlan(
+            lengths: lengths, ratio: 4, kvHeads: 8, headSize: 128, rawCost: 5,
+            seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8))
+        #expect(check(plan, lengths, ratio: 4, kvHeads: 8, warps: 8) == nil)
+        #expect(plan.shares.allSatisfy { $0.splits == 1 && $0.warps == 1 })
+        #expect(plan.blocks == 3)
+    }
+
+    /// The shapes that the speed table has, on 132 multiprocessors.
+    @Test(arguments: [
+        (1, 32, 1, 1024, 128), (1, 8, 4, 1024, 120), (8, 32, 1, 1024, 128), (8, 8, 4, 256, 128),
+        (1, 8, 4, 4096, 128),
+    ])
+    func knownShapesFillTheDevice(
+        _ batch: Int, _ kvHeads: Int, _ ratio: Int, _ tiles: Int, _ blocks: Int
+    ) {
+        let plan = DecodePlan(
+            lengths: .init(repeating: Length(bodyTiles: tiles, rawTiles: 5), count: batch),
+            ratio: ratio, kvHeads: kvHeads, headSize: 128, rawCost: 5,
+            seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8))
+        #expect(plan.isOneWave)
+        #expect(plan.blocks == blocks)
+    }
+
+    @Test func longSequencesGetMoreWarps() {
+        let lengths = [
+            Length(bodyTiles: 4096, rawTiles: 5), Length(bodyTiles: 64, rawTiles: 5),
+            Length(bodyTiles: 512, rawTiles: 5),
+        ]
+        let plan = DecodePlan(
+            lengths: lengths, ratio: 4, kvHeads: 8, headSize: 128, rawCost: 5,
+            seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8))
+        let warps = plan.shares.map { $0.splits * $0.warps }
+        #expect(plan.isOneWave)
+        #expect(warps[0] > 5 * warps[2] && warps[2] > warps[1])
+        // Nobody takes twice what an even cut would give.
+        let total = 8 * (4096 + 64 + 512 + 3 * 25)
+        #expect(plan.shares.allSatisfy { $0.units <= 2 * total / (132 * 8) })
+    }
+}
