@@ -1,4 +1,5 @@
 package import KVCache
+import Synchronization
 
 /// The CPU's order of a tile and the GPU's, and exact conversion between them.
 ///
@@ -9,7 +10,7 @@ package import KVCache
 ///     target[w] = OR over moves of w:  rotate(source[move.source], move.rotation) & move.mask
 ///
 /// Scales and zero points are whole float16s and so have a list of indices instead, as have float16 tiles.
-/// The lists are made once for each format and head size.
+/// The lists are made once for each format and head size; see ``shared(_:headSize:format:)``.
 package struct DeviceTileOrder: Sendable {
     /// What a tile holds.
     package enum Tensor: Sendable, Hashable, CaseIterable { case keys, values }
@@ -59,6 +60,27 @@ package struct DeviceTileOrder: Sendable {
         let words = format.grouped == nil ? 0 : layout.codeBytes / 4
         codesToDevice = BitMoves(words: words, bits.lazy.map { ($0.host, $0.device) })
         codesToHost = BitMoves(words: words, bits.lazy.map { ($0.device, $0.host) })
+    }
+
+    private struct Key: Hashable {
+        var tensor: Tensor
+        var headSize: Int
+        var format: TensorFormat
+    }
+
+    private static let made = Mutex<[Key: DeviceTileOrder]>([:])
+
+    /// The order of that kind of tile; made when it is first asked for, which takes some milliseconds.
+    package static func shared(
+        _ tensor: Tensor, headSize: Int, format: TensorFormat
+    ) -> DeviceTileOrder {
+        let key = Key(tensor: tensor, headSize: headSize, format: format)
+        return made.withLock { made in
+            if let order = made[key] { return order }
+            let order = DeviceTileOrder(tensor, headSize: headSize, format: format)
+            made[key] = order
+            return order
+        }
     }
 
     /// Bytes of the tile, on either side.

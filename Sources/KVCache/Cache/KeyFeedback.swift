@@ -82,7 +82,7 @@ package struct KeyFeedback {
     }
 
     /// Quantizes a normalized key tile `[channel][32 tokens]`, groups along channels.
-    func encode(
+    package func encode(
         head: Int, _ values: UnsafePointer<Float>, layout: TileLayout,
         into tile: UnsafeMutableRawPointer
     ) {

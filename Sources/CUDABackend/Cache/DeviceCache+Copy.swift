@@ -1,0 +1,248 @@
+package import KVCache
+
+/// Copies between a cache on the CPU and one on the device. Both ways every bit is kept, so that a saved session
+/// continues on either.
+extension DeviceCache {
+    /// Replaces the contents with those of a cache on the CPU.
+    package func load(_ cache: SequenceCache) throws(CUDABackendError) {
+        try checkAlike(cache)
+        guard cache.isConsistent else { throw .otherCache("the tokens of their layers") }
+        guard cache.tokenCount <= mostTokens else {
+            throw .contextTooLong(tokens: cache.tokenCount, reserved: mostTokens)
+        }
+        try removeAll()
+        for (index, layer) in cache.layers.enumerated() {
+            let place = layout.layers[index]
+            let orders = Orders(place)
+            let n = layer.tokenCount
+            states[index].tokenCount = n
+            states[index].sealedTiles = place.schedule.sealedTiles(at: n)
+            states[index].normalizer = layer.normalizer
+            if layer.normalizer?.isFixed == true { try uploadNormalizer(layer: index) }
+            let pages =
+                (states[index].sealedTiles + DeviceLayout.pageTiles - 1) / DeviceLayout.pageTiles
+            try Self.grow(
+                body, to: pages * layout.pageStride, layout,
+                mapped: fixed.mappedBytes + (queries?.mappedBytes ?? 0))
+            var places = Segments(place, tokens: n).list[...]
+            var skipped = normalizerArrays(place)
+            var stage = Stage(place)
+            var failure: CUDABackendError?
+            layer.forEachPage { page in
+                if skipped > 0 {
+                    skipped -= 1
+                    return
+                }
+                guard failure == nil, let segment = places.popFirst() else { return }
+                do throws(CUDABackendError) {
+                    switch segment {
+                    case .raw(let offset, _):
+                        orders.rawToDevice(page, &stage.raw)
+                        try upload(stage.raw, to: fixed.base + UInt64(offset))
+                    case .body(let tile):
+                        orders.bodyToDevice(page, &stage.page, tile: tile)
+                        let isLast = places.first?.isBody(inPageOf: tile) != true
+                        if isLast { try upload(stage.page, to: pageAddress(index, tile)) }
+                    }
+                } catch { failure = error }
+            }
+            if let failure { throw failure }
+        }
+        releaseQueries()
+    }
+
+    /// Replaces the contents of a cache on the CPU with these.
+    package func store(into cache: SequenceCache) throws(CUDABackendError) {
+        try checkAlike(cache)
+        guard isConsistent else { throw .otherCache("the tokens of their layers") }
+        for (index, layer) in cache.layers.enumerated() {
+            try addKeptQueries(layer: index)
+            let place = layout.layers[index]
+            let orders = Orders(place)
+            let n = states[index].tokenCount
+            var arrays: [[UInt8]] = []
+            if var normalizer = states[index].normalizer {
+                normalizer.withBytes { arrays.append(Array($0)) }
+            }
+            var waiting = arrays[...]
+            var places = Segments(place, tokens: n).list[...]
+            // The page of the device that was read last, by its number.
+            var held: (number: Int, bytes: [UInt8])?
+            do {
+                try layer.restore(tokenCount: n) { target in
+                    if let array = waiting.popFirst() { return target.copyBytes(from: array) }
+                    switch places.popFirst() {
+                    case .raw(let offset, let tokens):
+                        let bytes = try read(
+                            fixed.base + UInt64(offset), count: place.rawStride, as: UInt8.self)
+                        orders.rawToHost(bytes, target, tokens: tokens)
+                    case .body(let tile):
+                        let number = tile / DeviceLayout.pageTiles
+                        if held?.number != number {
+                            held = nil
+                            held = (
+                                number,
+                                try read(
+                                    pageAddress(index, tile), count: place.pageBytes, as: UInt8.self
+                                )
+                            )
+                        }
+                        if let bytes = held?.bytes { orders.bodyToHost(bytes, target, tile: tile) }
+                    case nil: break
+                    }
+                }
+            } catch {
+                throw error as? CUDABackendError ?? .driver("\(error)")
+            }
+        }
+    }
+
+    private func checkAlike(_ cache: SequenceCache) throws(CUDABackendError) {
+        guard cache.shape == shape else { throw .otherCache("shape") }
+        guard cache.policy == policy else { throw .otherCache("policy") }
+    }
+
+    /// Arrays that precede the pages of a layer on the CPU: scales, means, error feedback.
+    private func normalizerArrays(_ place: DeviceLayout.Layer) -> Int {
+        guard let rule = place.policy.keyNormalization else { return 0 }
+        return 1 + (rule.centred ? 1 : 0) + (rule.feedback ? 1 : 0)
+    }
+
+    private func pageAddress(_ layer: Int, _ tile: Int) -> UInt64 {
+        bodyAddress(layer) + UInt64(tile / DeviceLayout.pageTiles * layout.pageStride)
+    }
+
+    private func upload(_ bytes: [UInt8], to address: UInt64) throws(CUDABackendError) {
+        var failure: CUDABackendError?
+        bytes.withUnsafeBytes {
+            do throws(CUDABackendError) { try memory.upload($0, to: address) } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+    }
+}
+
+/// Where the pages of a layer on the CPU lie on the device, in their order.
+private struct Segments {
+    enum Segment {
+        /// Offset in the fixed range, and tokens in it.
+        case raw(Int, tokens: Int)
+        case body(tile: Int)
+
+        func isBody(inPageOf other: Int) -> Bool {
+            guard case .body(let tile) = self else { return false }
+            return tile / DeviceLayout.pageTiles == other / DeviceLayout.pageTiles
+        }
+    }
+
+    var list: [Segment] = []
+
+    init(_ place: DeviceLayout.Layer, tokens n: Int) {
+        let schedule = place.schedule
+        for tile in schedule.droppedSinkPages(at: n)..<schedule.sinkPages(at: n) {
+            list.append(
+                .raw(
+                    place.sinkOffset(tile: tile),
+                    tokens: schedule.sinkTokens(at: n) - tile * TileLayout.tokens))
+        }
+        let sealed = schedule.sealedTiles(at: n)
+        for tile in schedule.droppedTiles(at: n)..<sealed { list.append(.body(tile: tile)) }
+        for tile in sealed..<sealed + schedule.recentPages(at: n) {
+            list.append(
+                .raw(
+                    place.recentOffset(tile: tile), tokens: n - schedule.firstToken(ofTile: tile)))
+        }
+    }
+}
+
+/// Host memory that is filled before it is uploaded.
+private struct Stage {
+    var raw: [UInt8]
+    var page: [UInt8]
+
+    init(_ place: DeviceLayout.Layer) {
+        raw = Array(repeating: 0, count: place.rawStride)
+        page = Array(repeating: 0, count: place.pageBytes)
+    }
+}
+
+/// The four orders of one layer's tiles, and the pages that they are parts of.
+private struct Orders {
+    let place: DeviceLayout.Layer
+    let keys: DeviceTileOrder
+    let values: DeviceTileOrder
+    let rawKeys: DeviceTileOrder
+    let rawValues: DeviceTileOrder
+
+    init(_ place: DeviceLayout.Layer) {
+        self.place = place
+        let d = place.shape.headSize
+        keys = DeviceTileOrder.shared(.keys, headSize: d, format: place.policy.keys)
+        values = DeviceTileOrder.shared(.values, headSize: d, format: place.policy.values)
+        rawKeys = DeviceTileOrder.shared(.keys, headSize: d, format: .float16)
+        rawValues = DeviceTileOrder.shared(.values, headSize: d, format: .float16)
+    }
+
+    func rawToDevice(_ page: UnsafeRawBufferPointer, _ target: inout [UInt8]) {
+        target.withUnsafeMutableBytes { target in
+            for head in 0..<place.shape.kvHeads {
+                let start = 2 * head * place.halfTile
+                rawKeys.toDevice(page.baseAddress! + start, target.baseAddress! + start)
+                rawValues.toDevice(
+                    page.baseAddress! + start + place.halfTile,
+                    target.baseAddress! + start + place.halfTile)
+            }
+        }
+    }
+
+    /// - Parameter tokens: of the tile; the rest is zeros, as on the CPU, whatever the ring held before.
+    func rawToHost(_ bytes: [UInt8], _ page: UnsafeMutableRawBufferPointer, tokens: Int) {
+        let d = place.shape.headSize
+        let count = min(tokens, TileLayout.tokens)
+        bytes.withUnsafeBytes { source in
+            for head in 0..<place.shape.kvHeads {
+                let start = 2 * head * place.halfTile
+                let key = page.baseAddress! + start
+                let value = key + place.halfTile
+                rawKeys.toHost(source.baseAddress! + start, key)
+                rawValues.toHost(source.baseAddress! + start + place.halfTile, value)
+                let halves = key.assumingMemoryBound(to: UInt16.self)
+                for channel in 0..<d {
+                    for token in count..<TileLayout.tokens {
+                        halves[channel * TileLayout.tokens + token] = 0
+                    }
+                }
+                (value + 2 * d * count).initializeMemory(
+                    as: UInt8.self, repeating: 0, count: 2 * d * (TileLayout.tokens - count))
+            }
+        }
+    }
+
+    func bodyToDevice(_ page: UnsafeRawBufferPointer, _ target: inout [UInt8], tile: Int) {
+        let headBytes = place.keyTile + place.valueTile
+        target.withUnsafeMutableBytes { target in
+            for head in 0..<place.shape.kvHeads {
+                let source = page.baseAddress! + head * headBytes
+                keys.toDevice(
+                    source, target.baseAddress! + place.keyOffset(head: head, tile: tile))
+                values.toDevice(
+                    source + place.keyTile,
+                    target.baseAddress! + place.valueOffset(head: head, tile: tile))
+            }
+        }
+    }
+
+    func bodyToHost(_ bytes: [UInt8], _ page: UnsafeMutableRawBufferPointer, tile: Int) {
+        let headBytes = place.keyTile + place.valueTile
+        bytes.withUnsafeBytes { source in
+            for head in 0..<place.shape.kvHeads {
+                let target = page.baseAddress! + head * headBytes
+                keys.toHost(source.baseAddress! + place.keyOffset(head: head, tile: tile), target)
+                values.toHost(
+                    source.baseAddress! + place.valueOffset(head: head, tile: tile),
+                    target + place.keyTile)
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+package import CUDAKernels
+package import KVCache
+
+/// The cache of one sequence on the GPU: the same segments, seal rules and bits as ``SequenceCache``.
+///
+/// It does its bookkeeping on the CPU and knows neither driver nor kernels: ``DeviceMemory`` and ``DeviceCacheKernels``
+/// do the work, in order, in one stream. What one step appends and seals is:
+///
+///     append(layer:…)    piece by piece, as the ring has room:
+///                            append kernel → keep the queries, if statistics want them →
+///                            if tiles are due: fix the key normalizer once, grow the body, seal kernel
+///
+/// Launches for many sequences at once take the same step apart: ``appendRequest(layer:keys:values:count:)``,
+/// ``didAppend(layer:queries:count:)``, ``sealRequest(layer:)``, ``didSeal(_:layer:)``.
+///
+/// Tiles that slide out of a window stay where they are and are no longer seen. Not thread-safe.
+package final class DeviceCache {
+    package let shape: CacheShape
+    package let policy: CachePolicy
+    package let layout: DeviceLayout
+    /// Tokens that addresses are reserved for.
+    package let mostTokens: Int
+
+    let memory: any DeviceMemory
+    let kernels: any DeviceCacheKernels
+    let body: any DeviceRange
+    let fixed: any DeviceRange
+    /// Until the last layer's normalizer is fixed, if any layer watches queries.
+    var queries: (any DeviceRange)?
+    var states: [State]
+
+    /// Of one layer.
+    struct State {
+        var tokenCount = 0
+        var sealedTiles = 0
+        /// The CPU's copy; before it is fixed, sums over the queries read back so far.
+        var normalizer: KeyNormalizer?
+        /// Queries on the device that are not yet in the sums.
+        var keptQueries = 0
+    }
+
+    /// Reserves addresses for `mostTokens` tokens and memory for the float16 windows.
+    package init(
+        shape: CacheShape, policy: CachePolicy, mostTokens: Int, memory: any DeviceMemory,
+        kernels: any DeviceCacheKernels
+    ) throws(CUDABackendError) {
+        try DeviceCapability.check(policy: policy, shape: shape)
+        self.shape = shape
+        self.policy = policy
+        self.mostTokens = mostTokens
+        self.memory = memory
+        self.kernels = kernels
+        let layout = DeviceLayout(shape: shape, policy: policy, granularity: memory.granularity)
+        self.layout = layout
+        states = layout.layers.map { layer in
+            State(
+                normalizer: layer.policy.keyNormalization.map {
+                    KeyNormalizer($0, kvHeads: layer.shape.kvHeads, headSize: layer.shape.headSize)
+                })
+        }
+        body = try memory.reserve(layout.bodyBytes(pages: layout.pages(tokens: mostTokens)))
+        fixed = try memory.reserve(layout.byteCount(tokens: 0).fixed)
+        queries = nil
+        try Self.grow(fixed, to: layout.fixedBytes, layout, mapped: 0)
+        if layout.queriesBytes > 0 {
+            let range = try memory.reserve(layout.byteCount(tokens: 0).queries)
+            try Self.grow(range, to: layout.queriesBytes, layout, mapped: fixed.mappedBytes)
+            queries = range
+        }
+    }
+
+    /// Tokens that every layer has.
+    package var tokenCount: Int { states.map(\.tokenCount).min() ?? 0 }
+
+    package func tokenCount(layer: Int) -> Int { states[layer].tokenCount }
+    package func sealedTiles(layer: Int) -> Int { states[layer].sealedTiles }
+
+    /// Whether all layers have the same tokens; false after a pass that failed half-way, when the cache can only be
+    /// thrown away.
+    package var isConsistent: Bool { Set(states.map(\.tokenCount)).count <= 1 }
+
+    /// Bytes of device memory now mapped.
+    package var allocatedBytes: Int {
+        body.mappedBytes + fixed.mappedBytes + (queries?.mappedBytes ?? 0)
+    }
+
+    // MARK: - Appending
+
+    /// Appends tokens to one layer and seals what is due.
+    ///
+    /// - Parameters: addresses of float32 arrays on the device: `keys` (after RoPE) and `values`
+    ///   `[count][KV heads][d]`, `queries` (after RoPE) `[count][query heads][d]`.
+    package func append(
+        layer: Int, keys: UInt64, values: UInt64, queries: UInt64, count: Int
+    ) throws(CUDABackendError) {
+        let shape = layout.layers[layer].shape
+        let keyRow = UInt64(4 * shape.kvHeads * shape.headSize)
+        let queryRow = UInt64(4 * shape.queryHeads * shape.headSize)
+        var done = 0
+        while done < count {
+            let piece = min(count - done, room(layer: layer))
+            let request = try appendRequest(
+                layer: layer, keys: keys + UInt64(done) * keyRow,
+                values: values + UInt64(done) * keyRow, count: piece)
+            try kernels.append(request)
+            try didAppend(layer: layer, queries: queries + UInt64(done) * queryRow, count: piece)
+            if let seal = try sealRequest(layer: layer) {
+                try kernels.seal(seal)
+                didSeal(seal, layer: layer)
+            }
+            done += piece
+        }
+    }
+
+    /// Tokens that the ring has room for; at least 1 whenever nothing is due to be sealed.
+    package func room(layer: Int) -> Int {
+        let place = layout.layers[layer]
+        let state = states[layer]
+        return place.schedule.firstToken(ofTile: state.sealedTiles + place.ringTiles)
+            - state.tokenCount
+    }
+
+    /// What the append kernel is to do with the next `count` tokens, at most ``room(layer:)``.
+    package func appendRequest(
+        layer: Int, keys: UInt64, values: UInt64, count: Int
+    ) throws(CUDABackendError) -> DeviceAppend {
+        let position = states[layer].tokenCount
+        guard position + count <= mostTokens else {
+            throw .contextTooLong(tokens: position + count, reserved: mostTokens)
+        }
+        precondition(count <= room(layer: layer))
+        return DeviceAppend(
+            layer: layout.layers[layer], sink: sinkAddress(layer), recent: recentAddress(layer),
+            keys: keys, values: values, position: position, count: count)
+    }
+
+    /// Counts tokens as appended, and keeps their queries if statistics want them.
+    package func didAppend(
+        layer: Int, queries: UInt64, count: Int
+    ) throws(CUDABackendError) {
+        let position = states[layer].tokenCount
+        states[layer].tokenCount += count
+        try watch(layer: layer, queries: queries, position: position, count: count)
+    }
+
+    /// What the seal kernel is to do now, if anything. Fixes the key normalizer first, if this is the first seal, which
+    /// waits for the device; and grows the body.
+    package func sealRequest(layer: Int) throws(CUDABackendError) -> DeviceSeal? {
+        let place = layout.layers[layer]
+        let sealed = states[layer].sealedTiles
+        let due = place.schedule.sealedTiles(at: states[layer].tokenCount)
+        guard due > sealed else { return nil }
+        if states[layer].normalizer?.isFixed == false { try fixNormalizer(layer: layer) }
+        let pages = (due + DeviceLayout.pageTiles - 1) / DeviceLayout.pageTiles
+        try Self.grow(
+            body, to: pages * layout.pageStride, layout,
+            mapped: fixed.mappedBytes + (queries?.mappedBytes ?? 0))
+        return DeviceSeal(
+            layer: place, recent: recentAddress(layer), body: bodyAddress(layer),
+            pageStride: layout.pageStride, normalizer: normalizerAddress(layer), firstTile: sealed,
+            count: due - sealed)
+    }
+
+    /// Counts tiles as sealed.
+    package func didSeal(_ request: DeviceSeal, layer: Int) {
+        states[layer].sealedTiles += request.count
+        releaseQueries()
+    }
+
+    /// Forgets all tokens and keeps the memory of the body.
+    package func removeAll() throws(CUDABackendError) {
+        for layer in states.indices {
+            states[layer] = State(
+                normalizer: layout.layers[layer].policy.keyNormalization.map {
+                    KeyNormalizer(
+                        $0, kvHeads: shape.layers[layer].kvHeads,
+                        headSize: shape.layers[layer].headSize)
+                })
+        }
+        try reserveQueries()
+    }
+
+    // MARK: - Reading
+
+    /// Where one layer lies, for a query at position `position`: the last token appended, unless told.
+    package func sequence(layer: Int, position: Int? = nil) -> iq_sequence {
+        let schedule = layout.layers[layer].schedule
+        let state = states[layer]
+        let visible = schedule.firstVisible(at: position ?? max(0, state.tokenCount - 1))
+        let sink = schedule.sinkTokens(at: state.tokenCount)
+        var firstTile = state.sealedTiles
+        var recent = max(0, state.tokenCount - schedule.firstToken(ofTile: firstTile))
+        // Whole tiles of recent that the query does not see are left out, as is an unseen sink.
+        let unseen =
+            min(
+                max(0, visible - schedule.firstToken(ofTile: firstTile)), recent)
+            / TileLayout.tokens
+        firstTile += unseen
+        recent -= unseen * TileLayout.tokens
+        var result = iq_sequence()
+        result.sink = sinkAddress(layer)
+        result.recent = recentAddress(layer)
+        result.body = bodyAddress(layer)
+        result.normalizer = normalizerAddress(layer)
+        result.body_first = Int32(
+            min(max(0, visible - schedule.sink) / TileLayout.tokens, state.sealedTiles))
+        result.body_end = Int32(state.sealedTiles)
+        result.sink_tokens = Int32(visible < schedule.sink ? sink : 0)
+        result.body_position = Int32(schedule.sink)
+        result.recent_first = Int32(layout.layers[layer].ringSlot(tile: firstTile))
+        result.recent_tokens = Int32(recent)
+        result.recent_position = Int32(schedule.firstToken(ofTile: firstTile))
+        result.visible = Int32(visible)
+        return result
+    }
+
+    // MARK: - Addresses
+
+    func sinkAddress(_ layer: Int) -> UInt64 {
+        fixed.base + UInt64(layout.layers[layer].sinkOffset(tile: 0))
+    }
+
+    func recentAddress(_ layer: Int) -> UInt64 {
+        fixed.base + UInt64(layout.layers[layer].recentOffset(tile: 0))
+    }
+
+    func bodyAddress(_ layer: Int) -> UInt64 {
+        body.base + UInt64(layout.layers[layer].pageOffset)
+    }
+
+    func normalizerAddress(_ layer: Int) -> UInt64 {
+        let place = layout.layers[layer]
+        guard place.policy.keyNormalization != nil else { return 0 }
+        return fixed.base + UInt64(place.normalizerOffset)
+    }
+
+    // MARK: - Memory
+
+    /// Grows a range; when there is no room, says what would fit.
+    static func grow(
+        _ range: any DeviceRange, to bytes: Int, _ layout: DeviceLayout, mapped: Int
+    ) throws(CUDABackendError) {
+        guard bytes > range.mappedBytes else { return }
+        do throws(CUDABackendError) {
+            try range.grow(to: bytes)
+        } catch {
+            guard case .outOfMemory(let asked, let free, _) = error else { throw error }
+            throw .outOfMemory(
+                asked: asked, free: free,
+                longestContext: layout.longestContext(bytes: mapped + range.mappedBytes + free))
+        }
+    }
+
+    /// Gives back the queries' memory when no layer wants them any more.
+    func releaseQueries() {
+        guard queries != nil else { return }
+        let isWanted = states.indices.contains {
+            layout.layers[$0].queryBytes > 0 && states[$0].normalizer?.isFixed == false
+        }
+        if !isWanted { queries = nil }
+    }
+
+    func reserveQueries() throws(CUDABackendError) {
+        guard queries == nil, layout.queriesBytes > 0 else { return }
+        let range = try memory.reserve(layout.byteCount(tokens: 0).queries)
+        try Self.grow(
+            range, to: layout.queriesBytes, layout, mapped: body.mappedBytes + fixed.mappedBytes)
+        queries = range
+    }
+}
+
+extension DecodePlan.Length {
+    /// What the query of a sequence sees.
+    package init(_ sequence: iq_sequence) {
+        func tiles(_ tokens: Int32) -> Int {
+            (Int(tokens) + TileLayout.tokens - 1) / TileLayout.tokens
+        }
+        self.init(
+            bodyTiles: Int(sequence.body_end - sequence.body_first),
+            rawTiles: tiles(sequence.sink_tokens) + tiles(sequence.recent_tokens))
+    }
+}
