@@ -6,15 +6,20 @@ internal import Foundation
 ///  2. Where the system's loader looks: `LD_LIBRARY_PATH`, and what the machine's packages have installed.
 ///  3. The toolkit's folders: `CUDA_HOME`, `CUDA_PATH`, `/usr/local/cuda*`, `/opt/cuda`.
 ///  4. `innerq/nvrtc-*` in the user's cache folder, where `make test` puts one.
-struct CompilerSearch {
+package struct CompilerSearch {
     /// Versions that the kernels are known to compile with, newest first.
     static let majors = [13, 12]
 
-    var environment: [String: String]
+    package var environment: [String: String]
     /// Names of what is in a folder, in any order; empty where there is none.
-    var list: (_ folder: String) -> [String]
+    package var list: (_ folder: String) -> [String]
 
-    static var system: CompilerSearch {
+    package init(environment: [String: String], list: @escaping (_ folder: String) -> [String]) {
+        self.environment = environment
+        self.list = list
+    }
+
+    package static var system: CompilerSearch {
         CompilerSearch(
             environment: ProcessInfo.processInfo.environment,
             list: { (try? FileManager.default.contentsOfDirectory(atPath: $0)) ?? [] })
@@ -29,7 +34,7 @@ struct CompilerSearch {
     ///
     /// - Parameter driver: an NVRTC of a newer major version makes kernels that this driver may not load, so those come
     ///   last.
-    func candidates(driver: CUDAVersion?) -> [String] {
+    package func candidates(driver: CUDAVersion?) -> [String] {
         if let named { return [named] }
         let (fitting, newer) = Self.majors.reduce(into: ([Int](), [Int]())) {
             if let driver, $1 > driver.major { $0.1.append($1) } else { $0.0.append($1) }

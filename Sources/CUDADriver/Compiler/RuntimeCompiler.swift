@@ -33,7 +33,7 @@ package final class RuntimeCompiler: Sendable {
         try self.init(searching: .system, driver: driver)
     }
 
-    convenience init(searching search: CompilerSearch, driver: CUDAVersion?) throws(CUDAError) {
+    package convenience init(searching search: CompilerSearch, driver: CUDAVersion?) throws(CUDAError) {
         let candidates = search.candidates(driver: driver)
         for candidate in candidates {
             let library: DynamicLibrary
@@ -145,7 +145,7 @@ private final class CStrings {
     }
 
     deinit {
-        strings.forEach { free($0) }
+        for string in strings { free(string) }
         array.deallocate()
     }
 
