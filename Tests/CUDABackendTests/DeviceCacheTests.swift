@@ -66,10 +66,11 @@ import Threading
                 try q.withUnsafeBufferPointer { q in
                     try k.withUnsafeBufferPointer { k in
                         try v.withUnsafeBufferPointer { v in
-                            try device.append(
-                                layer: index, keys: UInt64(UInt(bitPattern: k.baseAddress)),
-                                values: UInt64(UInt(bitPattern: v.baseAddress)),
-                                queries: UInt64(UInt(bitPattern: q.baseAddress)), count: count)
+                            let rows = DeviceRows(
+                                queries: UInt64(UInt(bitPattern: q.baseAddress)),
+                                keys: UInt64(UInt(bitPattern: k.baseAddress)),
+                                values: UInt64(UInt(bitPattern: v.baseAddress)), shape: shape)
+                            try device.append(layer: index, rows: rows, count: count)
                         }
                     }
                 }
@@ -111,7 +112,8 @@ import Threading
                 #expect(pair.memory.mappedBytes == counted.total)
                 for (layer, host) in pair.host.layers.enumerated() {
                     #expect(pair.device.sealedTiles(layer: layer) == host.sealedTiles)
-                    #expect(pair.device.room(layer: layer) >= (host.sealedTiles > 0 ? 32 : 1))
+                    let room = try pair.device.room(layer: layer)
+                    #expect(room >= (host.sealedTiles > 0 ? 32 : 1))
                 }
                 guard n >= next else { continue }
                 next = n + 60

@@ -1,4 +1,5 @@
 import CUDABackend
+import CUDAKernels
 import Foundation
 import KVCache
 import Testing
@@ -73,34 +74,49 @@ final class HostDevice: DeviceMemory, DeviceCacheKernels {
         target.copyMemory(from: .init(start: Self.pointer(address), count: target.count))
     }
 
-    func copy(_ source: UInt64, to target: UInt64, bytes: Int) throws(CUDABackendError) {
-        Self.pointer(target).copyMemory(from: Self.pointer(source), byteCount: bytes)
-    }
-
     // MARK: - Kernels
 
-    func append(_ request: DeviceAppend) throws(CUDABackendError) {
+    func append(
+        _ rows: DeviceRows, layer place: DeviceLayout.Layer, sequences: [iq_append_sequence]
+    ) throws(CUDABackendError) {
+        for sequence in sequences { append(rows, place, sequence) }
+    }
+
+    private func append(
+        _ rows: DeviceRows, _ place: DeviceLayout.Layer, _ request: iq_append_sequence
+    ) {
         appends += 1
-        let place = request.layer
         let (d, heads) = (place.shape.headSize, place.shape.kvHeads)
-        let sink = place.schedule.sink
+        let sink = Int(request.body_position)
         let keys = DeviceTilePlaces(.keys, headSize: d, format: .float16)
         let values = DeviceTilePlaces(.values, headSize: d, format: .float16)
         func half(_ value: Float) -> UInt16 {
             value == value ? Float16(min(max(value, -65504), 65504)).bitPattern : 0
         }
-        for i in 0..<request.count {
-            let t = request.position + i
-            let slot = (t - sink) / 32 % place.ringTiles
+        for i in 0..<Int(request.count) {
+            let t = Int(request.position) + i
+            let row = Int(request.first_row) + i
+            let query = rows.queries + UInt64(4 * row * rows.queryStride)
+            if request.statistics != 0, t < request.statistics_end {
+                let bytes = 4 * place.shape.queryHeads * d
+                Self.pointer(request.statistics &+ UInt64(t * bytes)).copyMemory(
+                    from: Self.pointer(query), byteCount: bytes)
+            }
+            let slot =
+                (Int(request.recent_first) + (t - Int(request.recent_position)) / 32)
+                % place.ringTiles
             let tile =
                 t < sink
                 ? request.sink + UInt64(t / 32 * place.rawStride)
                 : request.recent + UInt64(slot * place.rawStride)
             let token = (t < sink ? t : t - sink) % 32
             for head in 0..<heads {
-                let source = (i * heads + head) * d
-                let k = Self.pointer(request.keys).assumingMemoryBound(to: Float.self) + source
-                let v = Self.pointer(request.values).assumingMemoryBound(to: Float.self) + source
+                let k =
+                    Self.pointer(rows.keys).assumingMemoryBound(to: Float.self)
+                    + row * rows.keyStride + head * d
+                let v =
+                    Self.pointer(rows.values).assumingMemoryBound(to: Float.self)
+                    + row * rows.valueStride + head * d
                 let target = Self.pointer(tile + UInt64(2 * head * place.halfTile))
                 let keyTile = target.assumingMemoryBound(to: UInt16.self)
                 let valueTile = (target + place.halfTile).assumingMemoryBound(to: UInt16.self)
@@ -112,20 +128,29 @@ final class HostDevice: DeviceMemory, DeviceCacheKernels {
         }
     }
 
-    func seal(_ request: DeviceSeal) throws(CUDABackendError) {
+    func seal(
+        layer: DeviceLayout.Layer, pageStride: Int, sequences: [iq_seal_sequence]
+    ) throws(CUDABackendError) {
+        for sequence in sequences { seal(layer, pageStride, sequence) }
+    }
+
+    private func seal(
+        _ place: DeviceLayout.Layer, _ pageStride: Int, _ request: iq_seal_sequence
+    ) {
         seals += 1
-        let place = request.layer
         let d = place.shape.headSize
         let tensors: [(DeviceTileOrder.Tensor, TensorFormat)] = [
             (.keys, place.policy.keys), (.values, place.policy.values),
         ]
-        let normalizer = normalizer(request)
+        let normalizer = normalizer(place, request)
         let memory = UnsafeMutableRawPointer.allocate(byteCount: 128 * d, alignment: 64)
         defer { memory.deallocate() }
         var numbers = [Float](repeating: 0, count: 32 * d)
-        for tile in request.firstTile..<request.firstTile + request.count {
-            let raw = request.recent + UInt64(tile % place.ringTiles * place.rawStride)
-            let page = request.body + UInt64(tile / 4 * request.pageStride)
+        for i in 0..<Int(request.tiles) {
+            let tile = Int(request.first_tile) + i
+            let slot = (Int(request.recent_first) + i) % place.ringTiles
+            let raw = request.recent + UInt64(slot * place.rawStride)
+            let page = request.body + UInt64(tile / 4 * pageStride)
             for head in 0..<place.shape.kvHeads {
                 for (tensor, format) in tensors {
                     let isKey = tensor == .keys
@@ -159,9 +184,11 @@ final class HostDevice: DeviceMemory, DeviceCacheKernels {
     }
 
     /// What was uploaded, as the CPU has it.
-    private func normalizer(_ request: DeviceSeal) -> KeyNormalizer? {
-        guard let rule = request.layer.policy.keyNormalization else { return nil }
-        let (heads, d) = (request.layer.shape.kvHeads, request.layer.shape.headSize)
+    private func normalizer(
+        _ place: DeviceLayout.Layer, _ request: iq_seal_sequence
+    ) -> KeyNormalizer? {
+        guard let rule = place.policy.keyNormalization else { return nil }
+        let (heads, d) = (place.shape.kvHeads, place.shape.headSize)
         var normalizer = KeyNormalizer(rule, kvHeads: heads, headSize: d)
         let source = Self.pointer(request.normalizer)
         var index = 0

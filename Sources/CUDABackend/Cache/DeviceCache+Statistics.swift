@@ -2,28 +2,9 @@ import KVCache
 
 /// Key normalizers: the CPU's own code takes them, from what the device has, so that both have the same numbers.
 extension DeviceCache {
-    /// Keeps queries until they are wanted; reads them back when there is no room for more, so that all are added in the
-    /// order of their tokens.
-    func watch(
-        layer: Int, queries source: UInt64, position: Int, count: Int
-    ) throws(CUDABackendError) {
-        let place = layout.layers[layer]
-        guard place.queryBytes > 0, states[layer].normalizer?.isFixed == false, let queries else {
-            return
-        }
-        let wanted = min(count, place.schedule.firstSeal - position)
-        guard wanted > 0 else { return }
-        let kept = states[layer].keptQueries
-        if kept + wanted <= DeviceLayout.watchedTokens {
-            try memory.copy(
-                source,
-                to: queries.base + UInt64(place.queriesOffset + kept * place.queryBytes),
-                bytes: wanted * place.queryBytes)
-            states[layer].keptQueries += wanted
-        } else {
-            try addKeptQueries(layer: layer)
-            try addQueries(layer: layer, source, count: wanted)
-        }
+    /// Whether a layer's statistics want queries still. The append kernel keeps them on the device.
+    func watchesQueries(layer: Int) -> Bool {
+        layout.layers[layer].queryBytes > 0 && states[layer].normalizer?.isFixed == false
     }
 
     /// Adds the queries kept on the device to the normalizer's sums.

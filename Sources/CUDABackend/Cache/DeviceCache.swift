@@ -7,11 +7,11 @@ package import KVCache
 /// do the work, in order, in one stream. What one step appends and seals is:
 ///
 ///     append(layer:…)    piece by piece, as the ring has room:
-///                            append kernel → keep the queries, if statistics want them →
+///                            append kernel, which also keeps the queries if statistics want them →
 ///                            if tiles are due: fix the key normalizer once, grow the body, seal kernel
 ///
-/// Launches for many sequences at once take the same step apart: ``appendRequest(layer:keys:values:count:)``,
-/// ``didAppend(layer:queries:count:)``, ``sealRequest(layer:)``, ``didSeal(_:layer:)``.
+/// Launches for many sequences at once take the same step apart: ``room(layer:)``,
+/// ``appendRequest(layer:firstRow:count:)``, ``didAppend(layer:count:)``, ``sealRequest(layer:)``, ``didSeal(_:layer:)``.
 ///
 /// Tiles that slide out of a window stay where they are and are no longer seen. Not thread-safe.
 package final class DeviceCache {
@@ -86,66 +86,83 @@ package final class DeviceCache {
 
     // MARK: - Appending
 
-    /// Appends tokens to one layer and seals what is due.
-    ///
-    /// - Parameters: addresses of float32 arrays on the device: `keys` (after RoPE) and `values`
-    ///   `[count][KV heads][d]`, `queries` (after RoPE) `[count][query heads][d]`.
+    /// Appends the first `count` rows to one layer and seals what is due.
     package func append(
-        layer: Int, keys: UInt64, values: UInt64, queries: UInt64, count: Int
+        layer: Int, rows: DeviceRows, count: Int
     ) throws(CUDABackendError) {
-        let shape = layout.layers[layer].shape
-        let keyRow = UInt64(4 * shape.kvHeads * shape.headSize)
-        let queryRow = UInt64(4 * shape.queryHeads * shape.headSize)
         var done = 0
         while done < count {
-            let piece = min(count - done, room(layer: layer))
-            let request = try appendRequest(
-                layer: layer, keys: keys + UInt64(done) * keyRow,
-                values: values + UInt64(done) * keyRow, count: piece)
-            try kernels.append(request)
-            try didAppend(layer: layer, queries: queries + UInt64(done) * queryRow, count: piece)
+            let piece = min(count - done, try room(layer: layer))
+            let request = try appendRequest(layer: layer, firstRow: done, count: piece)
+            try kernels.append(rows, layer: layout.layers[layer], sequences: [request])
+            didAppend(layer: layer, count: piece)
             if let seal = try sealRequest(layer: layer) {
-                try kernels.seal(seal)
+                try kernels.seal(
+                    layer: layout.layers[layer], pageStride: layout.pageStride, sequences: [seal])
                 didSeal(seal, layer: layer)
             }
             done += piece
         }
     }
 
-    /// Tokens that the ring has room for; at least 1 whenever nothing is due to be sealed.
-    package func room(layer: Int) -> Int {
+    /// Tokens that may be appended at once: what the ring has room for and, while statistics are taken, what the kept
+    /// queries have. At least 1 whenever nothing is due to be sealed. Reads kept queries back if there is no room for more.
+    package func room(layer: Int) throws(CUDABackendError) -> Int {
+        let place = layout.layers[layer]
+        let position = states[layer].tokenCount
+        let ring =
+            place.schedule.firstToken(ofTile: states[layer].sealedTiles + place.ringTiles)
+            - position
+        guard watchesQueries(layer: layer), position < place.schedule.firstSeal else { return ring }
+        if states[layer].keptQueries == DeviceLayout.watchedTokens {
+            try addKeptQueries(layer: layer)
+        }
+        let kept = DeviceLayout.watchedTokens - states[layer].keptQueries
+        // Queries after the last that is wanted are not kept.
+        return place.schedule.firstSeal - position <= kept ? ring : min(ring, kept)
+    }
+
+    /// What the append kernel is to do with `count` rows, at most ``room(layer:)``.
+    package func appendRequest(
+        layer: Int, firstRow: Int, count: Int
+    ) throws(CUDABackendError) -> iq_append_sequence {
         let place = layout.layers[layer]
         let state = states[layer]
-        return place.schedule.firstToken(ofTile: state.sealedTiles + place.ringTiles)
-            - state.tokenCount
-    }
-
-    /// What the append kernel is to do with the next `count` tokens, at most ``room(layer:)``.
-    package func appendRequest(
-        layer: Int, keys: UInt64, values: UInt64, count: Int
-    ) throws(CUDABackendError) -> DeviceAppend {
-        let position = states[layer].tokenCount
-        guard position + count <= mostTokens else {
-            throw .contextTooLong(tokens: position + count, reserved: mostTokens)
+        guard state.tokenCount + count <= mostTokens else {
+            throw .contextTooLong(tokens: state.tokenCount + count, reserved: mostTokens)
         }
-        precondition(count <= room(layer: layer))
-        return DeviceAppend(
-            layer: layout.layers[layer], sink: sinkAddress(layer), recent: recentAddress(layer),
-            keys: keys, values: values, position: position, count: count)
+        var request = iq_append_sequence()
+        request.sink = sinkAddress(layer)
+        request.recent = recentAddress(layer)
+        if watchesQueries(layer: layer), let queries {
+            // So that the query of position p is at p rows from here.
+            let first = state.tokenCount - state.keptQueries
+            request.statistics =
+                queries.base &+ UInt64(place.queriesOffset) &- UInt64(first * place.queryBytes)
+            request.statistics_end = Int32(place.schedule.firstSeal)
+        }
+        request.first_row = Int32(firstRow)
+        request.count = Int32(count)
+        request.position = Int32(state.tokenCount)
+        request.body_position = Int32(place.schedule.sink)
+        request.recent_position = Int32(place.schedule.firstToken(ofTile: state.sealedTiles))
+        request.recent_first = Int32(place.ringSlot(tile: state.sealedTiles))
+        return request
     }
 
-    /// Counts tokens as appended, and keeps their queries if statistics want them.
-    package func didAppend(
-        layer: Int, queries: UInt64, count: Int
-    ) throws(CUDABackendError) {
-        let position = states[layer].tokenCount
+    /// Counts tokens as appended.
+    package func didAppend(layer: Int, count: Int) {
+        if watchesQueries(layer: layer) {
+            states[layer].keptQueries += min(
+                count,
+                max(0, layout.layers[layer].schedule.firstSeal - states[layer].tokenCount))
+        }
         states[layer].tokenCount += count
-        try watch(layer: layer, queries: queries, position: position, count: count)
     }
 
     /// What the seal kernel is to do now, if anything. Fixes the key normalizer first, if this is the first seal, which
     /// waits for the device; and grows the body.
-    package func sealRequest(layer: Int) throws(CUDABackendError) -> DeviceSeal? {
+    package func sealRequest(layer: Int) throws(CUDABackendError) -> iq_seal_sequence? {
         let place = layout.layers[layer]
         let sealed = states[layer].sealedTiles
         let due = place.schedule.sealedTiles(at: states[layer].tokenCount)
@@ -155,15 +172,19 @@ package final class DeviceCache {
         try Self.grow(
             body, to: pages * layout.pageStride, layout,
             mapped: fixed.mappedBytes + (queries?.mappedBytes ?? 0))
-        return DeviceSeal(
-            layer: place, recent: recentAddress(layer), body: bodyAddress(layer),
-            pageStride: layout.pageStride, normalizer: normalizerAddress(layer), firstTile: sealed,
-            count: due - sealed)
+        var request = iq_seal_sequence()
+        request.recent = recentAddress(layer)
+        request.body = bodyAddress(layer)
+        request.normalizer = normalizerAddress(layer)
+        request.recent_first = Int32(place.ringSlot(tile: sealed))
+        request.first_tile = Int32(sealed)
+        request.tiles = Int32(due - sealed)
+        return request
     }
 
     /// Counts tiles as sealed.
-    package func didSeal(_ request: DeviceSeal, layer: Int) {
-        states[layer].sealedTiles += request.count
+    package func didSeal(_ request: iq_seal_sequence, layer: Int) {
+        states[layer].sealedTiles += Int(request.tiles)
         releaseQueries()
     }
 
@@ -254,9 +275,7 @@ package final class DeviceCache {
     /// Gives back the queries' memory when no layer wants them any more.
     func releaseQueries() {
         guard queries != nil else { return }
-        let isWanted = states.indices.contains {
-            layout.layers[$0].queryBytes > 0 && states[$0].normalizer?.isFixed == false
-        }
+        let isWanted = states.indices.contains { watchesQueries(layer: $0) }
         if !isWanted { queries = nil }
     }
 

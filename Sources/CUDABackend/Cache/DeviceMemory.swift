@@ -1,3 +1,6 @@
+package import CUDAKernels
+package import KVCache
+
 /// A range of device addresses, reserved once and backed by memory from its start as far as it has grown. Gives both
 /// back when it is released.
 package protocol DeviceRange: AnyObject {
@@ -25,41 +28,49 @@ package protocol DeviceMemory: AnyObject {
     func download(
         _ address: UInt64, into target: UnsafeMutableRawBufferPointer
     ) throws(CUDABackendError)
-
-    /// Copies from one place of the device to another, without waiting.
-    func copy(_ source: UInt64, to target: UInt64, bytes: Int) throws(CUDABackendError)
 }
 
-/// Tokens to write into the sink and the ring of one layer of one sequence, as float16.
-package struct DeviceAppend {
-    package var layer: DeviceLayout.Layer
-    /// Addresses of the layer's sink and ring.
-    package var sink: UInt64
-    package var recent: UInt64
-    /// float32 `[count][KV heads][d]`, keys after RoPE.
+/// What is appended, for one layer: float32 arrays on the device with a row for each new token.
+package struct DeviceRows: Sendable {
+    /// Addresses of `[row][query heads][d]`, `[row][KV heads][d]` and `[row][KV heads][d]`, before RoPE if `angles` are given.
+    package var queries: UInt64
     package var keys: UInt64
     package var values: UInt64
-    /// Position of the first token. Token t is in the sink if t < sink, else in ring slot (t − sink) / 32 mod ringTiles.
-    package var position: Int
-    package var count: Int
+    /// Floats from one row to the next.
+    package var queryStride: Int
+    package var keyStride: Int
+    package var valueStride: Int
+    /// Address of `[row][query heads][d]` for queries after RoPE; may be `queries`.
+    package var turned: UInt64
+    /// Address of `[position]{ cosine [pairs], sine [pairs] }`.
+    package var angles: UInt64 = 0
+    /// Channels 0 ..< 2 · pairs are turned; 0: none.
+    package var pairs = 0
+    /// Whether channels 2i and 2i + 1 turn together, instead of i and i + pairs.
+    package var isInterleaved = false
+
+    /// Rows without gaps that have been turned already.
+    package init(queries: UInt64, keys: UInt64, values: UInt64, shape: LayerShape) {
+        self.queries = queries
+        self.keys = keys
+        self.values = values
+        turned = queries
+        queryStride = shape.queryHeads * shape.headSize
+        keyStride = shape.kvHeads * shape.headSize
+        valueStride = keyStride
+    }
 }
 
-/// Tiles to quantize from the ring of one layer of one sequence into its body.
-package struct DeviceSeal {
-    package var layer: DeviceLayout.Layer
-    package var recent: UInt64
-    /// Address of tile 0 of the body.
-    package var body: UInt64
-    package var pageStride: Int
-    /// Address of scales, means and error feedback; 0 if keys are not normalized.
-    package var normalizer: UInt64
-    /// Tile T comes from ring slot T mod ringTiles.
-    package var firstTile: Int
-    package var count: Int
-}
-
-/// The kernels that write a device cache. Work is queued in the order of the stream of ``DeviceMemory``.
+/// The kernels that write a device cache, for one layer of up to `IQ_MOST_SEQUENCES` sequences at once. Work is queued in
+/// the order of the stream of ``DeviceMemory``.
 package protocol DeviceCacheKernels: AnyObject {
-    func append(_ request: DeviceAppend) throws(CUDABackendError)
-    func seal(_ request: DeviceSeal) throws(CUDABackendError)
+    /// Turns queries and keys and writes keys and values into sinks and rings; see iq_device_append.h.
+    func append(
+        _ rows: DeviceRows, layer: DeviceLayout.Layer, sequences: [iq_append_sequence]
+    ) throws(CUDABackendError)
+
+    /// Quantizes the oldest recent tiles into the body.
+    func seal(
+        layer: DeviceLayout.Layer, pageStride: Int, sequences: [iq_seal_sequence]
+    ) throws(CUDABackendError)
 }

@@ -2,6 +2,7 @@
 #ifndef CUDA_KERNELS_H
 #define CUDA_KERNELS_H
 
+#include "iq_device_append.h"
 #include "iq_device_cache.h"
 #include "iq_device_tile.h"
 
