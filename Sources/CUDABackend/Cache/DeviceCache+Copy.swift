@@ -92,7 +92,8 @@ extension DeviceCache {
                     }
                 }
             } catch {
-                throw error as? CUDABackendError ?? .driver("\(error)")
+                // Nothing else is thrown; closures of `rethrows` functions have no typed errors.
+                throw error as? CUDABackendError ?? .otherCache("what cannot be")
             }
         }
     }

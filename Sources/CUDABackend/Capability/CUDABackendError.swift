@@ -1,3 +1,5 @@
+public import CUDADriver
+
 /// Why something cannot run on the GPU; each message says what to do instead.
 public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertible {
     case unsupportedHeadSize(Int, layer: Int, nearest: Int)
@@ -13,7 +15,7 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
     /// A cache on the CPU and one on the device are not of the same shape and policy.
     case otherCache(String)
     /// What the driver said.
-    case driver(String)
+    case device(CUDAError)
 
     public var description: String {
         switch self {
@@ -46,8 +48,25 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
         case .otherCache(let what):
             return
                 "the two caches differ in \(what); copy only between caches of one model and policy."
-        case .driver(let what):
-            return what
+        case .device(let error):
+            return error.description
         }
+    }
+}
+
+extension CUDABackendError {
+    init(_ error: CUDAError) {
+        if case .outOfMemory(_, let asked, let free, _) = error {
+            self = .outOfMemory(asked: asked, free: free, longestContext: nil)
+        } else {
+            self = .device(error)
+        }
+    }
+
+    /// Runs what throws the driver's errors.
+    static func wrap<Result: ~Copyable>(
+        _ body: () throws(CUDAError) -> Result
+    ) throws(CUDABackendError) -> Result {
+        do throws(CUDAError) { return try body() } catch { throw CUDABackendError(error) }
     }
 }

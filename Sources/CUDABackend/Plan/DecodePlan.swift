@@ -23,7 +23,7 @@ package struct DecodePlan: Sendable, Hashable {
             self.warps = warps
         }
 
-        var blocks: Int { max(1, multiprocessors * blocksPerMultiprocessor) }
+        package var blocks: Int { max(1, multiprocessors * blocksPerMultiprocessor) }
     }
 
     /// Tiles that the query of one sequence sees.
@@ -53,6 +53,12 @@ package struct DecodePlan: Sendable, Hashable {
     /// Query heads of a problem at most: the columns of a tensor core tile.
     package static func mostHeads(headSize: Int) -> Int { headSize > 128 ? 4 : 8 }
 
+    /// Problems that the query heads of one KV head are cut into.
+    package static func chunks(ratio: Int, headSize: Int) -> Int {
+        let most = mostHeads(headSize: headSize)
+        return (ratio + most - 1) / most
+    }
+
     /// Problems of one KV head.
     package let chunks: Int
     /// Query heads of a problem; the last one of a KV head may have fewer.
@@ -76,8 +82,7 @@ package struct DecodePlan: Sendable, Hashable {
         lengths: [Length], ratio: Int, kvHeads: Int, headSize: Int, rawCost: Int, seats: Seats,
         leastUnits: Int = 1
     ) {
-        let most = Self.mostHeads(headSize: headSize)
-        chunks = (ratio + most - 1) / most
+        chunks = Self.chunks(ratio: ratio, headSize: headSize)
         headsPerProblem = (ratio + chunks - 1) / chunks
         self.rawCost = rawCost
         let each = kvHeads * chunks

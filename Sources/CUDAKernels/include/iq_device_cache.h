@@ -46,18 +46,21 @@ struct iq_sequence {
     /// First position that the query sees.
     int32_t visible;
     // The plan of a decode launch (DecodePlan):
-    /// Cost that one warp takes: a body tile is one, a raw tile `raw_cost`. Warp w of a problem takes costs
+    /// Cost that one warp takes: a body tile is one, a raw tile `raw_cost`, a power of two. Warp w of a problem takes costs
     /// [w, w + 1) · units; raw tile i begins at raw_cost · i, body tile b of the visible ones at raw_cost · raw tiles + b.
+    /// A multiple of 4, or 1 or 2, so that chunks end where pages do.
     int32_t units;
     /// First block of the sequence in the grid.
     int32_t first_block;
-    /// Blocks of one problem, or 1.
+    /// Blocks of one problem, or 1; and ⌈2³² / splits⌉, 0 for 1 (divisions take long on a GPU).
     int32_t splits;
-    /// Warps of one problem in a block: all of them, or fewer where a block holds several problems.
-    int32_t warps;
+    uint32_t splits_magic;
+    /// Binary logarithm of the warps of one problem in a block: of all of them, or of fewer where a block holds several
+    /// problems.
+    int32_t warps_log2;
     /// First record of the sequence in the partials: one for each problem and split, where splits > 1.
     int32_t first_partial;
-    int32_t reserved[3];
+    int32_t reserved[2];
 };
 
 /// Attention of one new token of each sequence over one layer's cache: what precedes `iq_sequence[]`. A problem is one
@@ -72,8 +75,10 @@ struct iq_decode {
     uint64_t page_stride, raw_stride;
     int32_t sequences, query_heads, kv_heads, ring_tiles;
     float scale;               // attention scale
-    int32_t raw_cost;
+    int32_t raw_cost_log2;
     int32_t polls;             // 1: all blocks are resident, so that partials are waited for
     int32_t chunks;            // problems of one KV head
+    int32_t ratio;             // query heads of a KV head
+    int32_t reserved;
 };
 #endif
