@@ -3,6 +3,7 @@
 #define CUDA_KERNELS_H
 
 #include "iq_device_cache.h"
+#include "iq_device_prefill.h"
 #include "iq_device_tile.h"
 
 /// A source text: zero-terminated, with its name as other sources include it.
