@@ -6,17 +6,25 @@
 static const char decode_cu[] = {
 #embed "kernels/decode.cu"
     , 0};
+static const char prefill_cu[] = {
+#embed "kernels/prefill.cu"
+    , 0};
 static const char device_tile_h[] = {
 #embed "include/iq_device_tile.h"
     , 0};
 static const char device_cache_h[] = {
 #embed "include/iq_device_cache.h"
     , 0};
+static const char device_prefill_h[] = {
+#embed "include/iq_device_prefill.h"
+    , 0};
 
 static const struct iq_source sources[] = {
     {"decode.cu", decode_cu},
+    {"prefill.cu", prefill_cu},
     {"iq_device_tile.h", device_tile_h},
     {"iq_device_cache.h", device_cache_h},
+    {"iq_device_prefill.h", device_prefill_h},
 };
 
 int iq_source_count(void) { return sizeof sources / sizeof sources[0]; }
