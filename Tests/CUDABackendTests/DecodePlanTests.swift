@@ -7,7 +7,7 @@ import Testing
 
     /// What each warp of a problem takes, as the kernel finds it; then that nothing is missing, double or idle.
     private func check(
-        _ plan: DecodePlan, _ lengths: [Length], ratio: Int, kvHeads: Int, warps: Int
+        _ plan: DecodePlan, _ lengths: [Length], ratio: Int, kvHeads: Int, warps: Int, step: Int = 4
     )
         -> String?
     {
@@ -18,6 +18,14 @@ import Testing
         for (share, length) in zip(plan.shares, lengths) {
             guard share.firstBlock == block else { return "first block" }
             guard share.splits >= 1, share.units >= 1 else { return "no warps" }
+            if share.splits > 1 {
+                for block in [0, 1, share.splits - 1, share.splits, kvHeads * share.splits - 1] {
+                    let problem = (UInt64(block) * UInt64(share.splitsMagic)) >> 32
+                    guard problem == block / share.splits else { return "division" }
+                }
+            } else if share.splitsMagic != 0 {
+                return "division by 1"
+            }
             guard [1, 2, 4, warps].contains(share.warps), share.warps <= warps else {
                 return "\(share.warps) warps of a block"
             }
@@ -26,7 +34,7 @@ import Testing
                 guard share.firstPartial == partial else { return "first partial" }
                 partial += problems * share.splits
             }
-            block += share.blocks(problems: problems, warps: warps)
+            block += share.columns(kvHeads: kvHeads, warps: warps)
             var raw = [Int](repeating: 0, count: length.rawTiles)
             var body = [Int](repeating: 0, count: length.bodyTiles)
             for split in 0..<share.splits {
@@ -52,7 +60,8 @@ import Testing
                 return "tiles of \(length) in \(share): \(raw) \(body)"
             }
         }
-        guard plan.blocks == block, plan.partials == partial else { return "sums" }
+        guard plan.columns == block, plan.blocks == block * plan.chunks, plan.partials == partial
+        else { return "sums" }
         return nil
     }
 
@@ -74,8 +83,10 @@ import Testing
             let plan = DecodePlan(
                 lengths: lengths, ratio: ratio, kvHeads: kvHeads,
                 headSize: [64, 128, 256][trial % 3],
-                rawCost: pick(1...6), seats: seats, leastUnits: pick(1...4))
-            if let fault = check(plan, lengths, ratio: ratio, kvHeads: kvHeads, warps: warps) {
+                rawCost: 1 << pick(0...3), seats: seats, leastUnits: pick(1...4))
+            if let fault = check(
+                plan, lengths, ratio: ratio, kvHeads: kvHeads, warps: warps)
+            {
                 Issue.record("trial \(trial): \(fault)")
                 return
             }
@@ -87,7 +98,7 @@ import Testing
                 plan.isOneWave
                     == (plan.blocks <= seats.multiprocessors * seats.blocksPerMultiprocessor))
             // One warp for each problem is the least; if that fits, the plan does.
-            let least = lengths.count * ((kvHeads * plan.chunks + warps - 1) / warps)
+            let least = lengths.count * plan.chunks * ((kvHeads + warps - 1) / warps)
             if least <= seats.multiprocessors { #expect(plan.isOneWave) }
         }
     }
@@ -98,7 +109,7 @@ import Testing
             Length(bodyTiles: 1, rawTiles: 0),
         ]
         let plan = DecodePlan(
-            lengths: lengths, ratio: 4, kvHeads: 8, headSize: 128, rawCost: 5,
+            lengths: lengths, ratio: 4, kvHeads: 8, headSize: 128, rawCost: 4,
             seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8))
         #expect(check(plan, lengths, ratio: 4, kvHeads: 8, warps: 8) == nil)
         #expect(plan.shares.allSatisfy { $0.splits == 1 && $0.warps == 1 })
@@ -115,7 +126,7 @@ import Testing
     ) {
         let plan = DecodePlan(
             lengths: .init(repeating: Length(bodyTiles: tiles, rawTiles: 5), count: batch),
-            ratio: ratio, kvHeads: kvHeads, headSize: 128, rawCost: 5,
+            ratio: ratio, kvHeads: kvHeads, headSize: 128, rawCost: 4,
             seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8))
         #expect(plan.isOneWave)
         #expect(plan.blocks == blocks)
@@ -127,7 +138,7 @@ import Testing
             Length(bodyTiles: 512, rawTiles: 5),
         ]
         let plan = DecodePlan(
-            lengths: lengths, ratio: 4, kvHeads: 8, headSize: 128, rawCost: 5,
+            lengths: lengths, ratio: 4, kvHeads: 8, headSize: 128, rawCost: 4,
             seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8))
         let warps = plan.shares.map { $0.splits * $0.warps }
         #expect(plan.isOneWave)

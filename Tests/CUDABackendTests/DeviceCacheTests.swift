@@ -243,6 +243,20 @@ import Threading
         }
     }
 
+    @Test(arguments: [0, 100, 255, 300, 700])
+    func copiesContinueApart(_ count: Int) throws {
+        let pair = try Pair(.innerQHybrid.withStatistics(fromTokens: 256))
+        if count > 0 { try pair.append(count) }
+        let copy = try pair.device.copy()
+        #expect(copy.allocatedBytes == pair.device.allocatedBytes)
+        let before = pair.bytesOfHost()
+        try pair.append(200)
+        let host = try SequenceCache(
+            shape: Self.shape, policy: pair.host.policy, workers: Self.workers)
+        try copy.store(into: host)
+        #expect(Self.bytes(host) == before)
+    }
+
     @Test func otherCachesAreRefused() throws {
         let pair = try Pair(.innerQBase)
         let other = try SequenceCache(

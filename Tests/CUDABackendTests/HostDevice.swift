@@ -74,6 +74,10 @@ final class HostDevice: DeviceMemory, DeviceCacheKernels {
         target.copyMemory(from: .init(start: Self.pointer(address), count: target.count))
     }
 
+    func copy(_ source: UInt64, to target: UInt64, bytes: Int) throws(CUDABackendError) {
+        Self.pointer(target).copyMemory(from: Self.pointer(source), byteCount: bytes)
+    }
+
     // MARK: - Kernels
 
     func append(

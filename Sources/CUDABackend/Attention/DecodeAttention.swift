@@ -1,6 +1,6 @@
 package import CUDADriver
 package import CUDAKernels
-package import KVCache
+import KVCache
 
 /// Decode attention of one kind of layer: one new token of each of up to 64 sequences, in one launch.
 ///
@@ -9,6 +9,8 @@ package final class DecodeAttention {
     package let context: CUDAContext
     package let shape: DecodeShape
     package let seats: DecodePlan.Seats
+    /// See ``DecodePlan``.
+    package var leastUnits = 1
     private let layer: DeviceLayout.Layer
     private let pageStride: Int
     private let function: KernelFunction
@@ -60,7 +62,12 @@ package final class DecodeAttention {
         DecodePlan(
             lengths: sequences.map(DecodePlan.Length.init), ratio: layer.shape.groupRatio,
             kvHeads: layer.shape.kvHeads, headSize: layer.shape.headSize, rawCost: layer.rawCost,
-            seats: seats)
+            seats: seats, leastUnits: leastUnits)
+    }
+
+    /// The same for one layer of some caches, each seen by the query of its last token.
+    package func plan(_ caches: [DeviceCache], layer: Int) -> DecodePlan {
+        plan(caches.map { $0.sequence(layer: layer) })
     }
 
     /// Makes room for the partials of a plan. Must not be called while a graph is being recorded.
@@ -90,16 +97,17 @@ package final class DecodeAttention {
         head.output = output
         head.partials = partials.address
         head.counters = counters.address
-        head.page_stride = UInt64(pageStride)
-        head.raw_stride = UInt64(layer.rawStride)
+        head.page_stride = UInt32(pageStride)
+        head.raw_stride = UInt32(layer.rawStride)
         head.sequences = Int32(sequences.count)
         head.query_heads = Int32(layer.shape.queryHeads)
         head.kv_heads = Int32(layer.shape.kvHeads)
         head.ring_tiles = Int32(layer.ringTiles)
         head.scale = layer.shape.attentionScale
-        head.raw_cost = Int32(plan.rawCost)
+        head.raw_cost_log2 = Int32(plan.rawCost.trailingZeroBitCount)
         head.polls = plan.isOneWave ? 1 : 0
         head.chunks = Int32(plan.chunks)
+        head.ratio = Int32(layer.shape.groupRatio)
         parameters.storeBytes(of: head, as: iq_decode.self)
         let rest = parameters + MemoryLayout<iq_decode>.stride
         for (index, share) in plan.shares.enumerated() {
@@ -107,7 +115,8 @@ package final class DecodeAttention {
             sequence.units = Int32(share.units)
             sequence.first_block = Int32(share.firstBlock)
             sequence.splits = Int32(share.splits)
-            sequence.warps = Int32(share.warps)
+            sequence.splits_magic = share.splitsMagic
+            sequence.warps_log2 = Int32(share.warps.trailingZeroBitCount)
             sequence.first_partial = Int32(share.firstPartial)
             rest.storeBytes(
                 of: sequence, toByteOffset: index * MemoryLayout<iq_sequence>.stride,
@@ -115,10 +124,22 @@ package final class DecodeAttention {
         }
         do throws(CUDAError) {
             try stream.launch(
-                function, grid: LaunchSize(plan.blocks), block: LaunchSize(32 * shape.warps),
+                function, grid: LaunchSize(plan.columns, plan.chunks),
+                block: LaunchSize(32 * shape.warps),
                 sharedBytes: shape.sharedBytes, overlapsPrevious: overlapsPrevious,
                 parametersAt: UnsafeRawPointer(parameters))
         } catch { throw CUDABackendError(error) }
+    }
+
+    /// The same over one layer of some caches, each seen by the query of its last token.
+    package func launch(
+        queries: UInt64, output: UInt64, caches: [DeviceCache], layer: Int, plan: DecodePlan,
+        overlapsPrevious: Bool = false, on stream: borrowing CUDAStream
+    ) throws(CUDABackendError) {
+        try launch(
+            queries: queries, output: output,
+            sequences: caches.map { $0.sequence(layer: layer) }, plan: plan,
+            overlapsPrevious: overlapsPrevious, on: stream)
     }
 
     /// Whether a launch gave up waiting for its other blocks, which only a broken device does. Waits for the stream.

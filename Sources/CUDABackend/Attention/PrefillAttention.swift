@@ -1,5 +1,6 @@
 package import CUDADriver
 package import CUDAKernels
+package import KVCache
 
 /// Prompt attention over dense float16 keys and values; see iq_device_prefill.h.
 package struct PrefillAttention {
@@ -17,6 +18,49 @@ package struct PrefillAttention {
             function = try kernels.function(.prefill(headSize: headSize))
             try function.setMaximumDynamicShared(sharedBytes)
         } catch { throw CUDABackendError(error) }
+    }
+
+    /// Dense keys or values: token t of KV head h at element t · tokenStride + h · headStride, float16.
+    package struct Dense {
+        package var address: UInt64
+        package var tokenStride: Int
+        package var headStride: Int
+
+        /// `[token][KV heads][d]`.
+        package init(_ address: UInt64, shape: LayerShape) {
+            self.address = address
+            tokenStride = shape.kvHeads * shape.headSize
+            headStride = shape.headSize
+        }
+    }
+
+    /// Attention of `count` queries over `keyCount` keys and values.
+    ///
+    /// - Parameters:
+    ///   - queries, output: addresses of float32 `[count][query heads][d]`.
+    ///   - offset: position of query 0 less that of key 0.
+    package func launch(
+        queries: UInt64, count: Int, keys: Dense, values: Dense, keyCount: Int, offset: Int,
+        output: UInt64, shape: LayerShape, on stream: borrowing CUDAStream
+    ) throws(CUDABackendError) {
+        var work = iq_prefill()
+        work.queries = queries
+        work.keys = keys.address
+        work.values = values.address
+        work.output = output
+        work.count = Int32(count)
+        work.key_count = Int32(keyCount)
+        work.query_heads = Int32(shape.queryHeads)
+        work.kv_heads = Int32(shape.kvHeads)
+        work.offset = Int32(offset)
+        work.window = Int32(clamping: shape.slidingWindow ?? 0)
+        work.query_stride = Int32(shape.queryHeads * shape.headSize)
+        work.key_stride = Int32(keys.tokenStride)
+        work.key_head_stride = Int32(keys.headStride)
+        work.value_stride = Int32(values.tokenStride)
+        work.value_head_stride = Int32(values.headStride)
+        work.scale = shape.attentionScale
+        try launch(work, on: stream)
     }
 
     package func launch(

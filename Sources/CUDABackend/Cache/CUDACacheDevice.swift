@@ -1,6 +1,6 @@
 package import CUDADriver
 package import CUDAKernels
-import KVCache
+package import KVCache
 
 /// The GPU as a device cache sees it: memory, copies, and the append and seal kernels, in the order of one stream.
 ///
@@ -74,6 +74,14 @@ package final class CUDACacheDevice: DeviceMemory, DeviceCacheKernels {
         do throws(CUDAError) {
             try stream.copy(from: address, to: target)
             try stream.synchronize()
+        } catch { throw CUDABackendError(error) }
+    }
+
+    package func copy(
+        _ source: UInt64, to target: UInt64, bytes: Int
+    ) throws(CUDABackendError) {
+        do throws(CUDAError) {
+            try stream.copy(from: source, to: target, byteCount: bytes)
         } catch { throw CUDABackendError(error) }
     }
 

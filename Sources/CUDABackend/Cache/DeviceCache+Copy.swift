@@ -98,6 +98,23 @@ extension DeviceCache {
         }
     }
 
+    /// A cache on the same device with the same contents, which shares nothing with this one.
+    package func copy() throws(CUDABackendError) -> DeviceCache {
+        let copy = try DeviceCache(
+            shape: shape, policy: policy, mostTokens: mostTokens, memory: memory, kernels: kernels)
+        try Self.grow(copy.body, to: body.mappedBytes, layout, mapped: copy.fixed.mappedBytes)
+        for (source, target) in [(body, copy.body), (fixed, copy.fixed)]
+        where source.mappedBytes > 0 {
+            try memory.copy(source.base, to: target.base, bytes: source.mappedBytes)
+        }
+        if let source = queries, let target = copy.queries {
+            try memory.copy(source.base, to: target.base, bytes: source.mappedBytes)
+        }
+        copy.states = states
+        copy.releaseQueries()
+        return copy
+    }
+
     private func checkAlike(_ cache: SequenceCache) throws(CUDABackendError) {
         guard cache.shape == shape else { throw .otherCache("shape") }
         guard cache.policy == policy else { throw .otherCache("policy") }

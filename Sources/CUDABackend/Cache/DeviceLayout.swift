@@ -24,7 +24,7 @@ package struct DeviceLayout: Sendable {
     static let alignment = 256
 
     package struct Layer: Sendable {
-        package let shape: LayerShape
+        package private(set) var shape: LayerShape
         package let policy: LayerPolicy
         package let schedule: WindowSchedule
         /// Bytes of one KV head's tile, in the body.
@@ -60,6 +60,13 @@ package struct DeviceLayout: Sendable {
                     - schedule.sink)
         }
 
+        /// The same cache, read by another number of query heads.
+        package func with(queryHeads: Int) -> Layer {
+            var layer = self
+            layer.shape.queryHeads = queryHeads
+            return layer
+        }
+
         private static func tiles(_ tokens: Int) -> Int {
             (tokens + TileLayout.tokens - 1) / TileLayout.tokens
         }
@@ -87,9 +94,11 @@ package struct DeviceLayout: Sendable {
             return 4 * shape.queryHeads * shape.headSize
         }
 
-        /// Time that a raw tile takes over that of a body tile: that of their bytes.
+        /// Time that a raw tile takes over that of a body tile: that of their bytes, to the nearest power of two.
         package var rawCost: Int {
-            max(1, (4 * halfTile + keyTile + valueTile) / (2 * (keyTile + valueTile)))
+            var cost = 1
+            while 2 * (2 * halfTile) >= 3 * cost * (keyTile + valueTile) { cost *= 2 }
+            return cost
         }
 
         /// Of a K tile from the start of its page.

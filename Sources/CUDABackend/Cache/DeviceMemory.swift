@@ -28,6 +28,9 @@ package protocol DeviceMemory: AnyObject {
     func download(
         _ address: UInt64, into target: UnsafeMutableRawBufferPointer
     ) throws(CUDABackendError)
+
+    /// Copies from one place of the device to another, without waiting.
+    func copy(_ source: UInt64, to target: UInt64, bytes: Int) throws(CUDABackendError)
 }
 
 /// What is appended, for one layer: float32 arrays on the device with a row for each new token.

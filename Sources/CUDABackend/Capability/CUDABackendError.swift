@@ -7,6 +7,8 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
     /// A format of keys or values that no kernel reads.
     case unsupportedFormat(String, layer: Int, nearest: String)
     case unsupportedScaleFit(String, layer: Int)
+    /// Bytes of 128 tokens of all layers.
+    case shapeTooLarge(Int, most: Int)
     case tooManySequences(Int, most: Int)
     /// Sequences of one launch must have the same shape, policy and layer.
     case unlikeSequences(String)
@@ -31,6 +33,9 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
         case .unsupportedScaleFit(let fit, let layer):
             return
                 "layer \(layer): CUDA kernels fit scales to the extreme only, not '\(fit)'. Use scaleFit 'extreme', or --device cpu."
+        case .shapeTooLarge(let bytes, let most):
+            return
+                "128 tokens of this model's cache take \(bytes) bytes, more than the \(most) that CUDA kernels can address at once. Choose a smaller cache format, or --device cpu."
         case .tooManySequences(let count, let most):
             return
                 "\(count) sequences are more than one launch takes; split them into \(most) at most."

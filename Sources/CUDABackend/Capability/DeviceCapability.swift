@@ -14,6 +14,9 @@ public enum DeviceCapability {
     /// Query heads that share a KV head, at most.
     public static let mostRatio = 16
 
+    /// Bytes of 128 tokens of all layers, at most.
+    public static let mostPageBytes = 1 << 31
+
     /// Checks a policy for a model's shape.
     /// - Throws: what is not supported first, with the nearest choice that is.
     public static func check(policy: CachePolicy, shape: CacheShape) throws(CUDABackendError) {
@@ -31,6 +34,9 @@ public enum DeviceCapability {
             try check(layerPolicy.keys, .keys, layer: index)
             try check(layerPolicy.values, .values, layer: index)
         }
+        // Kernels keep a page's size in 32 bits.
+        let page = DeviceLayout(shape: shape, policy: policy, granularity: 1).pageStride
+        guard page <= mostPageBytes else { throw .shapeTooLarge(page, most: mostPageBytes) }
     }
 
     /// Whether the formats of a policy run on the GPU, for every supported head size.

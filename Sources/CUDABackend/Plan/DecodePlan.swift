@@ -5,6 +5,8 @@
 ///               rawCost · i, body tile b at rawCost · raw tiles + b
 ///     warp w    of a problem takes the tiles that begin in [w · units, (w + 1) · units)
 ///
+/// The raw cost is a power of two. The grid is (blocks of all sequences' KV heads) × chunks.
+///
 /// A problem has either whole blocks, `splits` of them, or `warps` of one block that it shares with others. All blocks
 /// of a launch run at once if they can: the plan is the one with the fewest units a warp whose blocks fit one wave,
 /// so that long sequences get more warps than short ones and all end at the same time. If even one warp for each
@@ -41,6 +43,7 @@ package struct DecodePlan: Sendable, Hashable {
     package struct Share: Sendable, Hashable {
         /// Cost that one warp takes.
         package var units: Int
+        /// In the grid's first dimension, as all blocks of a sequence.
         package var firstBlock: Int
         /// Blocks of one problem.
         package var splits: Int
@@ -48,6 +51,11 @@ package struct DecodePlan: Sendable, Hashable {
         package var warps: Int
         /// First record of the sequence in the partials: one for each problem and split, where splits > 1.
         package var firstPartial: Int
+
+        /// ⌈2³² / splits⌉, with which the kernel divides by splits; 0 for 1.
+        package var splitsMagic: UInt32 {
+            splits > 1 ? UInt32(((1 << 32) + splits - 1) / splits) : 0
+        }
     }
 
     /// Query heads of a problem at most: the columns of a tensor core tile.
@@ -65,8 +73,10 @@ package struct DecodePlan: Sendable, Hashable {
     package let headsPerProblem: Int
     package let rawCost: Int
     package private(set) var shares: [Share] = []
+    /// Blocks of the grid's first dimension; the second is ``chunks``.
+    package private(set) var columns = 0
     /// Blocks of the whole launch.
-    package private(set) var blocks = 0
+    package var blocks: Int { columns * chunks }
     /// Problems of the whole launch.
     package let problems: Int
     /// Records of the partials that the launch needs.
@@ -76,7 +86,7 @@ package struct DecodePlan: Sendable, Hashable {
 
     /// - Parameters:
     ///   - ratio: query heads of a KV head.
-    ///   - rawCost: time of a raw tile over that of a body tile; see ``rawCost(layout:)``.
+    ///   - rawCost: time of a raw tile over that of a body tile, a power of two; see ``DeviceLayout/Layer/rawCost``.
     ///   - leastUnits: a warp's share is not made smaller than this, since merging more partials takes longer.
     package init(
         lengths: [Length], ratio: Int, kvHeads: Int, headSize: Int, rawCost: Int, seats: Seats,
@@ -85,11 +95,14 @@ package struct DecodePlan: Sendable, Hashable {
         chunks = Self.chunks(ratio: ratio, headSize: headSize)
         headsPerProblem = (ratio + chunks - 1) / chunks
         self.rawCost = rawCost
-        let each = kvHeads * chunks
-        problems = each * lengths.count
+        let chunks = chunks
+        problems = kvHeads * chunks * lengths.count
         let extents = lengths.map { Extent($0, rawCost: rawCost) }
         func blocks(_ units: Int) -> Int {
-            extents.reduce(0) { $0 + $1.blocks(units: units, problems: each, warps: seats.warps) }
+            chunks
+                * extents.reduce(0) {
+                    $0 + $1.blocks(units: units, kvHeads: kvHeads, warps: seats.warps)
+                }
         }
         // Beyond the largest cost every problem has one warp.
         let largest = extents.reduce(1) { max($0, $1.end) }
@@ -98,14 +111,18 @@ package struct DecodePlan: Sendable, Hashable {
         var high = largest
         while low < high {
             let middle = low + (high - low) / 2
-            if blocks(middle) <= waves * seats.blocks { high = middle } else { low = middle + 1 }
+            if blocks(middle) <= waves * seats.blocks {
+                high = middle
+            } else {
+                low = middle + 1
+            }
         }
         for extent in extents {
             var share = extent.share(units: low, warps: seats.warps)
-            share.firstBlock = self.blocks
+            share.firstBlock = columns
             share.firstPartial = partials
-            self.blocks += share.blocks(problems: each, warps: seats.warps)
-            if share.splits > 1 { partials += each * share.splits }
+            columns += share.columns(kvHeads: kvHeads, warps: seats.warps)
+            if share.splits > 1 { partials += kvHeads * chunks * share.splits }
             shares.append(share)
         }
         isOneWave = self.blocks <= seats.blocks
@@ -126,49 +143,43 @@ package struct DecodePlan: Sendable, Hashable {
 
         /// Warps of a problem if none takes more than `units`: 1, 2, 4 … up to a block's, then whole blocks.
         func share(units: Int, warps: Int) -> Share {
-            guard end > 0 else {
-                // Nothing to see; one warp writes zeros.
-                return Share(units: 1, firstBlock: 0, splits: 1, warps: 1, firstPartial: 0)
-            }
-            var units = units
+            // Nothing to see; one warp writes zeros.
+            guard end > 0 else { return share(units: 1, splits: 1, warps: 1) }
             let needed = (end + units - 1) / units
             if needed <= warps / 2 {
                 var count = 1
                 while count < needed { count *= 2 }
-                return Share(
-                    units: aligned((end + count - 1) / count, warps: count, splits: 1),
-                    firstBlock: 0, splits: 1, warps: count, firstPartial: 0)
+                return share(units: aligned((end + count - 1) / count), splits: 1, warps: count)
             }
             // A block without the beginning of a tile would have nothing to do.
-            if hasRaw { units = max(units, (rawCost + warps - 1) / warps) }
-            var splits = (end + units * warps - 1) / (units * warps)
-            units = (end + splits * warps - 1) / (splits * warps)
-            if hasRaw, splits > 1 { units = max(units, (rawCost + warps - 1) / warps) }
-            splits = (end + units * warps - 1) / (units * warps)
-            return Share(
-                units: aligned(units, warps: warps, splits: splits), firstBlock: 0, splits: splits,
-                warps: warps, firstPartial: 0)
+            let least = hasRaw ? (rawCost + warps - 1) / warps : 1
+            let most = max(units, least) * warps
+            let splits = (end + most - 1) / most
+            let each = aligned(max(least, (end + splits * warps - 1) / (splits * warps)))
+            return share(
+                units: each, splits: (end + each * warps - 1) / (each * warps), warps: warps)
         }
 
-        /// Whole pages where that makes the largest share less than 3 % larger and leaves no block empty.
-        private func aligned(_ units: Int, warps: Int, splits: Int) -> Int {
+        /// Whole pages where that makes a share less than 3 % larger.
+        private func aligned(_ units: Int) -> Int {
             let rounded = (units + 3) / 4 * 4
-            guard 100 * rounded <= 103 * units, (splits - 1) * warps * rounded < end else {
-                return units
-            }
-            return rounded
+            return 100 * rounded <= 103 * units ? rounded : units
         }
 
-        func blocks(units: Int, problems: Int, warps: Int) -> Int {
-            share(units: units, warps: warps).blocks(problems: problems, warps: warps)
+        private func share(units: Int, splits: Int, warps: Int) -> Share {
+            Share(units: units, firstBlock: 0, splits: splits, warps: warps, firstPartial: 0)
+        }
+
+        func blocks(units: Int, kvHeads: Int, warps: Int) -> Int {
+            share(units: units, warps: warps).columns(kvHeads: kvHeads, warps: warps)
         }
     }
 }
 
 extension DecodePlan.Share {
-    /// Blocks that work on a sequence of `problems` problems, if a block has `warps` warps.
-    package func blocks(problems: Int, warps: Int) -> Int {
+    /// Blocks of the grid's first dimension that work on a sequence, if a block has `warps` warps.
+    package func columns(kvHeads: Int, warps: Int) -> Int {
         let together = warps / self.warps
-        return splits > 1 ? problems * splits : (problems + together - 1) / together
+        return splits > 1 ? kvHeads * splits : (kvHeads + together - 1) / together
     }
 }
