@@ -9,6 +9,12 @@ static const char decode_cu[] = {
 static const char prefill_cu[] = {
 #embed "kernels/prefill.cu"
     , 0};
+static const char probe_cu[] = {
+#embed "kernels/probe.cu"
+    , 0};
+static const char device_probe_h[] = {
+#embed "include/iq_device_probe.h"
+    , 0};
 static const char device_tile_h[] = {
 #embed "include/iq_device_tile.h"
     , 0};
@@ -22,6 +28,8 @@ static const char device_prefill_h[] = {
 static const struct iq_source sources[] = {
     {"decode.cu", decode_cu},
     {"prefill.cu", prefill_cu},
+    {"probe.cu", probe_cu},
+    {"iq_device_probe.h", device_probe_h},
     {"iq_device_tile.h", device_tile_h},
     {"iq_device_cache.h", device_cache_h},
     {"iq_device_prefill.h", device_prefill_h},

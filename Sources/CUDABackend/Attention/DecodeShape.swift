@@ -31,7 +31,7 @@ package struct DecodeShape: Sendable, Hashable {
     /// Dynamic shared memory of a block: slots and barriers of the warps, then their partials.
     package var sharedBytes: Int {
         let partial = mergeHeads * (headSize + 8) * 4 + mergeHeads * 8
-        return warps * (slot(keyBytes) + slot(valueBytes) + 16 + partial)
+        return warps * (slot(keyBytes) + slot(valueBytes) + 20 + partial)
     }
 
     /// Floats of a record of the partials.
@@ -47,7 +47,7 @@ package struct DecodeShape: Sendable, Hashable {
     /// Tiles that are fetched together.
     private var load: Int {
         let largest = max(keyBytes, valueBytes)
-        return largest > 4608 ? 1 : largest > 2304 ? 2 : largest > 1152 ? 4 : 8
+        return largest > 4608 ? 1 : largest > 2304 ? 2 : 4
     }
 
     private func slot(_ tile: Int) -> Int {

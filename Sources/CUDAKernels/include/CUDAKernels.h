@@ -5,6 +5,7 @@
 #include "iq_device_append.h"
 #include "iq_device_cache.h"
 #include "iq_device_prefill.h"
+#include "iq_device_probe.h"
 #include "iq_device_tile.h"
 
 /// A source text: zero-terminated, with its name as other sources include it.

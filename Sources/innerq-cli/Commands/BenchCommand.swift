@@ -5,7 +5,8 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure speed.",
-        subcommands: [BenchDecodeCommand.self], defaultSubcommand: BenchDecodeCommand.self)
+        subcommands: [BenchDecodeCommand.self, BenchAttentionCommand.self],
+        defaultSubcommand: BenchDecodeCommand.self)
 }
 
 struct BenchDecodeCommand: AsyncParsableCommand {

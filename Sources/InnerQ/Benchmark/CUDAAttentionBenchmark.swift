@@ -1,0 +1,93 @@
+import CUDABackend
+import CUDADriver
+import KVCache
+import Threading
+
+extension AttentionBenchmark {
+    /// Measures on the GPU: launches of one CUDA graph, each over other caches.
+    ///
+    /// - Throws: ``CUDAError`` where there is no GPU, ``CUDABackendError`` for what its kernels cannot do.
+    package static func cuda(
+        _ loads: [Load], repeats: Int, progress: (String) -> Void,
+        isCancelled: () -> Bool = { false }
+    ) throws -> Report {
+        for load in loads {
+            let shape = CacheShape(layers: [load.shape])
+            try load.policy.validate(for: shape)
+            try DeviceCapability.check(policy: load.policy, shape: shape)
+        }
+        let context = try CUDAContext()
+        let device = try CUDACacheDevice(context, kernels: try KernelCache(context))
+        let workers = WorkerPool(threads: WorkerPool.recommendedThreads)
+        progress("read bandwidth")
+        var report = Report(
+            device: "\(context.device.name), \(context.device.multiprocessors) multiprocessors",
+            probe: try ReadProbe.measure(device))
+        for load in loads {
+            guard !isCancelled() else { break }
+            progress("\(load.policy.name), \(load.batch) × \(load.tokens) tokens")
+            report.rows.append(
+                try measure(
+                    load, repeats: repeats, device: device, workers: workers, probe: report.probe))
+        }
+        report.compare()
+        return report
+    }
+
+    /// Bytes that launches in turn must read before one reads the same again: many times the second-level cache.
+    private static let rotatedBytes = 600 << 20
+
+    private static func measure(
+        _ load: Load, repeats: Int, device: CUDACacheDevice, workers: WorkerPool, probe: Double
+    ) throws -> Row {
+        let turns = min(192, max(1, (rotatedBytes + load.bytes - 1) / max(load.bytes, 1)))
+        let filled = try FilledCache.make(
+            load.shape, policy: load.policy, tokens: load.tokens, workers: workers)
+        let first = try DeviceCache(
+            shape: filled.shape, policy: load.policy, mostTokens: max(load.tokens, 1),
+            memory: device, kernels: device)
+        try first.load(filled)
+        var caches = [first]
+        while caches.count < turns * load.batch { caches.append(try first.copy()) }
+
+        let layer = first.layout.layers[0]
+        let attention = try DecodeAttention(
+            layer, pageStride: first.layout.pageStride, mostSequences: load.batch,
+            kernels: device.kernels, on: device.stream)
+        let row = load.shape.queryHeads * load.shape.headSize
+        var numbers = SplitMix64(seed: 3)
+        let queries = try DeviceBuffer(device.context, byteCount: 4 * load.batch * row)
+        try queries.write(
+            (0..<load.batch * row).map { _ in numbers.normal() }, waitingOn: device.stream)
+        let output = try DeviceBuffer(device.context, byteCount: 4 * load.batch * row)
+        let plan = attention.plan(Array(caches[0..<load.batch]), layer: 0)
+        try attention.prepare(for: plan, on: device.stream)
+        let (from, to) = (queries.address, output.address)
+        // At least 24 launches, and each cache as often as the others.
+        let launches = turns * max(1, (24 + turns - 1) / turns)
+        let graph = try device.record { () throws(CUDABackendError) in
+            for launch in 0..<launches {
+                let turn = launch % turns
+                try attention.launch(
+                    queries: from, output: to,
+                    caches: Array(caches[turn * load.batch..<(turn + 1) * load.batch]), layer: 0,
+                    plan: plan, on: device.stream)
+            }
+        }
+        try graph.upload(on: device.stream)
+        try graph.launch(on: device.stream)
+        try device.stream.synchronize()
+        var seconds: [Double] = []
+        for _ in 0..<repeats {
+            let milliseconds = try device.stream.milliseconds { () throws(CUDAError) in
+                try graph.launch(on: device.stream)
+            }
+            seconds.append(milliseconds / 1000 / Double(launches))
+        }
+        guard try !attention.gaveUp(on: device.stream) else {
+            throw CUDABackendError.device(
+                .invalidArgument("a block of the attention kernel waited in vain for another"))
+        }
+        return Row(load, seconds: seconds, probe: probe, copies: turns)
+    }
+}

@@ -1,0 +1,7 @@
+import ArgumentParser
+
+/// `--device`.
+enum DeviceOption: String, ExpressibleByArgument, CaseIterable {
+    case cpu
+    case cuda
+}
