@@ -151,6 +151,10 @@ struct HandleTests {
             #expect(try stream.isIdle())
             standIn.fail("cuStreamQuery", with: 600)
             #expect(try !stream.isIdle())
+            let event = try CUDAEvent(stream.context)
+            #expect(try event.hasHappened())
+            standIn.fail("cuEventQuery", with: 600)
+            #expect(try !event.hasHappened())
         }
     }
 }

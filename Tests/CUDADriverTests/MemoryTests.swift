@@ -78,6 +78,24 @@ struct MemoryTests {
         }
     }
 
+    @Test("Pinned memory that runs out is the machine's")
+    func pinnedOutOfMemory() throws {
+        try StandIn.run { standIn in
+            let context = try standIn.context()
+            standIn.fail("cuMemHostAlloc", with: 2)
+            var thrown: CUDAError?
+            do throws(CUDAError) {
+                _ = try PinnedBuffer(context, byteCount: 123, purpose: "results")
+            } catch { thrown = error }
+            guard case .outOfMemory(let purpose, 123, _, let total) = thrown else {
+                Issue.record("\(String(describing: thrown))")
+                return
+            }
+            #expect(purpose == "results, pinned in the machine's memory")
+            #expect(total > 0 && total != 1 << 30)
+        }
+    }
+
     @Test("A negative size is refused")
     func negative() throws {
         try StandIn.run { standIn in
