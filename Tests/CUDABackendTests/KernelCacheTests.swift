@@ -134,22 +134,47 @@ struct KernelCacheTests {
 
 @Suite("The catalogue of kernels")
 struct KernelCatalogueTests {
-    @Test(
-        "The choice shows each value of each macro of each kernel", arguments: ["sm_80", "sm_90a"])
-    func representative(architecture: String) {
-        func settings(_ variants: [KernelVariant]) -> Set<String> {
-            Set(
-                variants.flatMap { variant in
-                    ([("", 0)] + variant.unit.definitions.map { ($0.key, $0.value) }).map {
-                        "\(variant.unit.source) \(variant.entry) \($0.0) \($0.1)"
-                    }
-                })
-        }
+    @Test("It lists what there is, and nothing twice", arguments: ["sm_80", "sm_90", "sm_90a"])
+    func lists(architecture: String) {
         let all = KernelVariant.all(for: architecture)
-        let chosen = KernelVariant.representative(for: architecture)
-        #expect(settings(chosen) == settings(all))
-        #expect(Set(chosen).isSubset(of: all))
         #expect(Set(all).count == all.count, "a variant is listed twice")
         #expect(Set(all.map(\.unit.source)).isSubset(of: KernelSource.kernels))
+        #expect(Set(KernelVariant.representative(for: architecture)).isSubset(of: all))
+    }
+
+    @Test("The choice shows each format of keys, each of values and each head size of each kernel")
+    func representative() {
+        let formats = [(0, 16), (1, 2), (1, 3), (1, 4), (2, 4)]
+        var all: [KernelVariant] = []
+        for entry in ["seal", "attend"] {
+            for size in [64, 96, 128] {
+                for keys in formats {
+                    for values in formats {
+                        all.append(
+                            KernelVariant(
+                                source: "both.cu", entry: entry,
+                                definitions: [
+                                    "IQ_HEAD_SIZE": size,
+                                    "IQ_KEY_KIND": keys.0, "IQ_KEY_BITS": keys.1,
+                                    "IQ_VALUE_KIND": values.0, "IQ_VALUE_BITS": values.1,
+                                ]))
+                    }
+                }
+            }
+        }
+        all.append(KernelVariant(source: "plain.cu", entry: "copy"))
+
+        let chosen = KernelVariant.representative(of: all)
+        #expect(chosen.count == 11)
+        #expect(Set(chosen).isSubset(of: all))
+        for entry in ["seal", "attend"] {
+            let definitions = chosen.filter { $0.entry == entry }.map(\.unit.definitions)
+            #expect(Set(definitions.map { $0["IQ_HEAD_SIZE"] }) == [64, 96, 128])
+            for stem in ["IQ_KEY", "IQ_VALUE"] {
+                let shown = definitions.map { [$0["\(stem)_KIND"], $0["\(stem)_BITS"]] }
+                #expect(Set(shown) == Set(formats.map { [$0.0, $0.1] }))
+            }
+        }
+        #expect(KernelVariant.representative(of: []).isEmpty)
     }
 }

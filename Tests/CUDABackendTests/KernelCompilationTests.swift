@@ -8,7 +8,7 @@ import Testing
 /// NVRTC of this machine, if there is one.
 private let compiler = try? RuntimeCompiler()
 
-/// Whether all variants shall be compiled, which takes long, and not only a choice that shows each value of each macro.
+/// Whether all variants shall be compiled, which takes long, and not only a choice of them.
 private let compilesAll =
     ProcessInfo.processInfo.environment["INNERQ_ALL_KERNELS"].map { $0 != "0" && !$0.isEmpty }
     ?? false
