@@ -9,35 +9,40 @@ extension KernelVariant {
         return parts.flatMap { $0 }
     }
 
-    /// A choice of ``all(for:)`` in which each entry point occurs with each value of each of its macros.
+    /// A choice of ``all(for:)`` in which each entry point occurs with each setting of each family of macros.
     ///
-    /// Kernels differ by what one macro selects far more often than by what only two of them together do; compiling them
-    /// all takes many minutes.
+    /// A family is what has a stem in common: `IQ_KEY_KIND` and `IQ_KEY_BITS` are both of `IQ_KEY`, so that each format of keys
+    /// occurs, and each of values, but not each pair of the two. Kernels differ by what one family selects far
+    /// more often than by what only two of them together do, and compiling them all takes many minutes.
     package static func representative(for architecture: String) -> [KernelVariant] {
-        struct Setting: Hashable {
-            let entry: String
-            let source: String
-            let macro: String
-            let value: Int?
-        }
-        func settings(_ variant: KernelVariant) -> Set<Setting> {
-            let (entry, source) = (variant.entry, variant.unit.source)
-            return Set(
-                variant.unit.definitions.map {
-                    Setting(entry: entry, source: source, macro: $0.key, value: $0.value)
-                } + [Setting(entry: entry, source: source, macro: "", value: nil)])
-        }
-        var missing = all(for: architecture).map { ($0, settings($0)) }
+        representative(of: all(for: architecture))
+    }
+
+    package static func representative(of variants: [KernelVariant]) -> [KernelVariant] {
+        var open = variants.map { (variant: $0, shows: $0.settings) }
         var chosen: [KernelVariant] = []
-        // Each time the variant that shows most of what no other has shown; the first of equals.
-        while let best = missing.indices.max(by: {
-            missing[$0].1.count < missing[$1].1.count
-                || (missing[$0].1.count == missing[$1].1.count && $0 > $1)
-        }), !missing[best].1.isEmpty {
-            let (variant, shown) = missing[best]
+        // Each time the one that shows most of what no other has shown; the first of equals.
+        while true {
+            var best = 0
+            for index in open.indices where open[index].shows.count > open[best].shows.count {
+                best = index
+            }
+            guard best < open.count, !open[best].shows.isEmpty else { return chosen }
+            let (variant, shown) = open[best]
             chosen.append(variant)
-            for index in missing.indices { missing[index].1.subtract(shown) }
+            for index in open.indices { open[index].shows.subtract(shown) }
         }
-        return chosen
+    }
+
+    /// The entry point, alone and with the macros of each family.
+    private var settings: Set<String> {
+        let kernel = "\(unit.source) \(entry)"
+        let families = Dictionary(grouping: unit.sortedDefinitions) { definition in
+            definition.key.lastIndex(of: "_").map { definition.key[..<$0] } ?? ""
+        }
+        return Set(
+            families.values.map { family in
+                ([kernel] + family.map { "\($0.key)=\($0.value)" }).joined(separator: " ")
+            } + [kernel])
     }
 }

@@ -46,6 +46,15 @@ package struct CompilerSearch {
         }
     }
 
+    /// Libraries that NVRTC opens by their bare names while it compiles. It finds them only if they are in the loader's path or
+    /// open already, so those beside it are opened first.
+    package func helpers(of file: String) -> [String] {
+        guard let slash = file.lastIndex(of: "/") else { return [] }
+        let folder = String(file[..<slash])
+        return list(folder).filter { $0.hasPrefix("libnvrtc-builtins.so.") }.sorted()
+            .map { "\(folder)/\($0)" }
+    }
+
     private var folders: [String] {
         var roots = ["CUDA_HOME", "CUDA_PATH"].compactMap { environment[$0] }
         // Newest first, as far as names tell.

@@ -33,11 +33,14 @@ package final class RuntimeCompiler: Sendable {
         try self.init(searching: .system, driver: driver)
     }
 
-    package convenience init(searching search: CompilerSearch, driver: CUDAVersion?) throws(CUDAError) {
+    package convenience init(searching search: CompilerSearch, driver: CUDAVersion?)
+        throws(CUDAError)
+    {
         let candidates = search.candidates(driver: driver)
         for candidate in candidates {
             let library: DynamicLibrary
             do throws(DynamicLibrary.Failure) {
+                for helper in search.helpers(of: candidate) { _ = try? DynamicLibrary(helper) }
                 library = try DynamicLibrary(candidate)
             } catch {
                 // One that was asked for by name, or is there, should say why it cannot be used.

@@ -26,6 +26,16 @@ package struct CUDAEvent: ~Copyable, @unchecked Sendable {
         try context.call("cuEventSynchronize") { $0.cuEventSynchronize(handle) }
     }
 
+    /// Whether it has happened.
+    package func hasHappened() throws(CUDAError) -> Bool {
+        var status = DriverConstant.success
+        try context.call("cuEventQuery") {
+            status = $0.cuEventQuery(handle)
+            return status == DriverConstant.notReady ? DriverConstant.success : status
+        }
+        return status == DriverConstant.success
+    }
+
     /// Time from `start` to this event, in milliseconds, to about half a microsecond. Both must have happened.
     package func milliseconds(since start: borrowing CUDAEvent) throws(CUDAError) -> Double {
         var time: Float = 0
