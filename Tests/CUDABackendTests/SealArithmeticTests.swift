@@ -55,8 +55,8 @@ struct SealArithmeticTests {
                 }
                 for (x, level): (Float, Float) in [
                     (.infinity, scale > 0 ? 3 : -4), (-.infinity, scale > 0 ? -4 : 3), (.nan, -4),
-                    (3e38, scale > 0 ? 3 : -4), (1e-45, 0), (0, 0),
-                ] where abs(x) != 1e-45 || bits > 0x400 {
+                    (3e38, scale > 0 ? 3 : -4), (.leastNonzeroMagnitude, 0), (0, 0),
+                ] where x != .leastNonzeroMagnitude || bits > 0x400 {
                     #expect(iq_level(x, divisor, -4, 3) == level)
                 }
             }
@@ -288,7 +288,7 @@ private struct SealRandom: RandomNumberGenerator {
         switch kind {
         case .normal: break
         case .zero: x = x.map { $0 < 0 ? -0.0 : 0 }
-        case .subnormal: x = x.map { $0 * (size > 8 ? 1e-40 : 1e-8) }
+        case .subnormal: x = x.map { $0 * (size > 8 ? Float.leastNormalMagnitude / 100 : 1e-8) }
         case .huge: x = x.map { $0 * (size > 8 ? 1e36 : 6e4) }
         case .positive: x = x.map { abs($0) + 1 }
         case .negative: x = x.map { -abs($0) }
