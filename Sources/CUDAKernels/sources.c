@@ -3,6 +3,9 @@
 
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
+static const char append_cu[] = {
+#embed "kernels/append.cu"
+    , 0};
 static const char decode_cu[] = {
 #embed "kernels/decode.cu"
     , 0};
@@ -12,11 +15,14 @@ static const char prefill_cu[] = {
 static const char probe_cu[] = {
 #embed "kernels/probe.cu"
     , 0};
-static const char device_probe_h[] = {
-#embed "include/iq_device_probe.h"
+static const char seal_cu[] = {
+#embed "kernels/seal.cu"
     , 0};
-static const char device_tile_h[] = {
-#embed "include/iq_device_tile.h"
+static const char unpack_cu[] = {
+#embed "kernels/unpack.cu"
+    , 0};
+static const char device_append_h[] = {
+#embed "include/iq_device_append.h"
     , 0};
 static const char device_cache_h[] = {
 #embed "include/iq_device_cache.h"
@@ -24,15 +30,29 @@ static const char device_cache_h[] = {
 static const char device_prefill_h[] = {
 #embed "include/iq_device_prefill.h"
     , 0};
+static const char device_probe_h[] = {
+#embed "include/iq_device_probe.h"
+    , 0};
+static const char device_tile_h[] = {
+#embed "include/iq_device_tile.h"
+    , 0};
+static const char seal_h[] = {
+#embed "include/iq_seal.h"
+    , 0};
 
 static const struct iq_source sources[] = {
+    {"append.cu", append_cu},
     {"decode.cu", decode_cu},
     {"prefill.cu", prefill_cu},
     {"probe.cu", probe_cu},
-    {"iq_device_probe.h", device_probe_h},
-    {"iq_device_tile.h", device_tile_h},
+    {"seal.cu", seal_cu},
+    {"unpack.cu", unpack_cu},
+    {"iq_device_append.h", device_append_h},
     {"iq_device_cache.h", device_cache_h},
     {"iq_device_prefill.h", device_prefill_h},
+    {"iq_device_probe.h", device_probe_h},
+    {"iq_device_tile.h", device_tile_h},
+    {"iq_seal.h", seal_h},
 };
 
 int iq_source_count(void) { return sizeof sources / sizeof sources[0]; }

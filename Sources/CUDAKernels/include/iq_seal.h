@@ -187,6 +187,11 @@ IQ_FN float iq_level(float x, struct iq_divisor d, float lowest, float highest) 
     return iq_sum(iq_sum(q, 12582912.0f), -12582912.0f);
 }
 
+/// The unsigned code level + bias, 0 … 255: the last byte of the sum's mantissa.
+IQ_FN uint32_t iq_level_code(float level, int bias) {
+    return iq_float_bits(iq_sum(level, 12582912.0f + (float)bias)) & 0xFFu;
+}
+
 // MARK: - Groups
 
 /// The scale of a group, its values' meaning, and the bits that a tile keeps.
@@ -296,13 +301,13 @@ IQ_FN struct iq_group iq_encode_group(
             for (int i = 0; i < 32; i++) chosen[i] = other[i];
         }
     }
-    float bias = group.is_asymmetric ? 0 : (float)iq_bias(bits, levels);
+    int bias = group.is_asymmetric ? 0 : iq_bias(bits, levels);
 #pragma unroll
     for (int w = 0; w < 8; w++) {
         uint32_t word = 0;
 #pragma unroll
         for (int i = 0; i < 4; i++)
-            word |= (uint32_t)(int)iq_sum(chosen[4 * w + i], bias) << (8 * i);
+            word |= iq_level_code(chosen[4 * w + i], bias) << (8 * i);
         codes[w] = word;
     }
     return group;
@@ -341,7 +346,7 @@ IQ_FN void iq_feedback_token(
             float error;
             float level = iq_feedback_level(
                 values[c], targets[c], group.scale, divisor, lowest, highest, &error);
-            codes[c] = (uint8_t)((int)level + iq_bias(bits, levels));
+            codes[c] = (uint8_t)iq_level_code(level, iq_bias(bits, levels));
             const float *row = factors + c * (c + 1) / 2;
             for (int j = 0; j < c; j++) targets[j] = iq_sum(targets[j], iq_mul(row[j], error));
         }

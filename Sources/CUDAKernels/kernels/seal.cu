@@ -166,6 +166,11 @@ __device__ __forceinline__ void feed_back(
         struct iq_divisor divisor = {step.high, step.low};
         float low = step.scale == 0 ? 0 : lowest, high = step.scale == 0 ? 0 : highest;
         const float *values = groups + group * group_stride + 16 * (superblock & 1);
+        // Row c = 16 · superblock + i starts at c (c + 1) / 2 = (that of i = 0) + 16 · superblock · i + i (i + 1) / 2; the
+        // last term is known here, the one before it is taken off row by row. Then 16 · superblock to the own channels.
+        const int length = 16 * superblock;
+        const float *row = factors + length * (length + 1) / 2 + 16 * length;
+        const float *lane_row = row + p;
 #pragma unroll
         for (int upper = 1; upper >= 0; upper--) {
             float target[8];
@@ -175,20 +180,22 @@ __device__ __forceinline__ void feed_back(
                 target[i] = __shfl_sync(0xFFFFFFFFu, own[0], 16 * half + 8 * upper + i);
 #pragma unroll
             for (int i = 7; i >= 0; i--) {
-                int channel = 16 * superblock + 8 * upper + i;
-                const float *row = factors + channel * (channel + 1) / 2 + 16 * superblock;
+                constexpr int start[16] = {0, 1, 3, 6, 10, 15, 21, 28, 36, 45, 55, 66, 78, 91, 105, 120};
+                const int at = start[8 * upper + i];
                 float error;
                 float level = iq_feedback_level(
                     values[8 * upper + i], target[i], step.scale, divisor, low, high, &error);
-                codes[i / 4] |= (uint32_t)((int)level + bias) << (8 * (i % 4));
+                codes[i / 4] |= iq_level_code(level, bias) << (8 * (i % 4));
 #pragma unroll
                 for (int j = 0; j < i; j++)
-                    target[j] = iq_sum(target[j], iq_mul(row[8 * upper + j], error));
+                    target[j] = iq_sum(target[j], iq_mul(row[at + 8 * upper + j], error));
                 // Lanes whose channel is done, or lies before channel 0, compute what nobody reads.
-                if (upper) own[0] = iq_sum(own[0], iq_mul(row[p], error));
+                if (upper) own[0] = iq_sum(own[0], iq_mul(lane_row[at], error));
 #pragma unroll
                 for (int k = 1; k <= below; k++)
-                    own[k] = iq_sum(own[k], iq_mul(row[p - 16 * k], error));
+                    own[k] = iq_sum(own[k], iq_mul(lane_row[at - 16 * k], error));
+                row -= length;
+                lane_row -= length;
             }
             if (p < 2) {
                 struct iq_fragment_place place =
