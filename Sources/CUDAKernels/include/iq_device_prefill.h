@@ -66,6 +66,19 @@ static inline long long iq_prefill_blocks(int d, long long count, int query_head
     long long rows = count * (query_heads / kv_heads);
     return (rows + iq_prefill_rows(d) - 1) / iq_prefill_rows(d) * kv_heads;
 }
+
+// Launch of `iq_prefill_attention_hopper` (prefill_hopper.cu), for code of sm_90a only: the same, with these.
+
+#define IQ_PREFILL_HOPPER_THREADS 384
+
+static inline int iq_prefill_hopper_shared_bytes(int d) {
+    int panels = (d + 63) / 64, keys = d <= 128 ? 128 : 64;
+    return 128 * panels * (128 + 4 * keys) + 64;
+}
+
+static inline long long iq_prefill_hopper_blocks(int d, long long count, int query_heads, int kv_heads) {
+    return (count * (query_heads / kv_heads) + 127) / 128 * kv_heads;
+}
 #endif
 
 #endif
