@@ -130,12 +130,12 @@ struct Rows {
         }
     }
 
-    // To be called when no product uses outputs or weights.
-    __device__ __forceinline__ void takeWeights() {
-        if (grown) {
+    // These to be called when no product uses outputs or weights.
+    __device__ __forceinline__ void rescale() {
 #pragma unroll
-            for (int i = 0; i < headSize / 2; ++i) o[i] *= less[(i >> 1) & 1];
-        }
+        for (int i = 0; i < headSize / 2; ++i) o[i] *= less[(i >> 1) & 1];
+    }
+    __device__ __forceinline__ void takeWeights() {
 #pragma unroll
         for (int k = 0; k < tileKeys / 16; ++k)
 #pragma unroll
@@ -246,9 +246,15 @@ iq_prefill_attention_hopper(const __grid_constant__ struct iq_prefill p) {
             if (lane == 0) arrive(emptyK + 8 * stage);
             softmax(tile);
             settle(rows.s);
-            __syncwarp();                       // keeps the wait below from moving up: softmax is to run under V
-            awaitProducts<0>();
-            settle(rows.o);
+            // Written twice, so that the assembler cannot move the wait up: softmax is to run under the product with V.
+            if (rows.grown) {
+                awaitProducts<0>();
+                settle(rows.o);
+                rows.rescale();
+            } else {
+                awaitProducts<0>();
+                settle(rows.o);
+            }
             if (lane == 0) arrive(emptyV + 8 * before);
             rows.takeWeights();
         }
