@@ -28,33 +28,41 @@ __device__ __forceinline__ unsigned packHalves(float low, float high) {
     return r;
 }
 
-// Rows first ..< first + count of queries into shared memory as float16; rows from `end` on become zeros.
-// Done by threads 0 ..< threads together; `place(row, chunk)`: address of 8 channels of a row, counted from `first`.
-template <typename Place>
+// Rows first ..< first + rows of queries into shared memory as float16; rows from `end` on repeat the last one.
+// Done by `threads` threads together; `place(row, chunk)`: address of 8 channels of a row, counted from `first`.
+template <int rows, int threads, typename Place>
 __device__ __forceinline__ void loadQueries(
-    const struct iq_prefill &p, int kvHead, int ratio, int first, int count, int end, int thread,
-    int threads, Place place
+    const struct iq_prefill &p, int kvHead, int ratio, int first, int end, int thread, Place place
 ) {
     constexpr int perRow = headSize / 8;
-    for (int index = thread; index < count * perRow; index += threads) {
-        int row = index / perRow, chunk = index % perRow;
-        unsigned halves[4] = {0, 0, 0, 0};
-        if (first + row < end) {
-            int token = (first + row) / ratio, head = kvHead * ratio + (first + row) % ratio;
-            long long element = (long long)token * p.query_stride + head * headSize + 8 * chunk;
+    constexpr int steps = rows * perRow / threads, batch = steps % 4 == 0 ? 4 : 2;   // loads on their way together
+    static_assert(rows * perRow % threads == 0 && steps % batch == 0, "");
+#pragma unroll 1
+    for (int step = 0; step < steps; step += batch) {
+        unsigned halves[batch][4];
+#pragma unroll
+        for (int i = 0; i < batch; ++i) {
+            const int index = thread + (step + i) * threads, chunk = index % perRow;
+            const int row = min(first + index / perRow, end - 1);
+            const long long element =
+                (long long)(row / ratio) * p.query_stride + (kvHead * ratio + row % ratio) * headSize + 8 * chunk;
 #ifdef IQ_QUERY_HALF
             uint4 x = *reinterpret_cast<const uint4 *>(p.queries + 2 * element);
-            halves[0] = x.x, halves[1] = x.y, halves[2] = x.z, halves[3] = x.w;
+            halves[i][0] = x.x, halves[i][1] = x.y, halves[i][2] = x.z, halves[i][3] = x.w;
 #else
             const float4 *source = reinterpret_cast<const float4 *>(p.queries + 4 * element);
             float4 x = source[0], y = source[1];
-            halves[0] = packHalves(x.x, x.y), halves[1] = packHalves(x.z, x.w);
-            halves[2] = packHalves(y.x, y.y), halves[3] = packHalves(y.z, y.w);
+            halves[i][0] = packHalves(x.x, x.y), halves[i][1] = packHalves(x.z, x.w);
+            halves[i][2] = packHalves(y.x, y.y), halves[i][3] = packHalves(y.z, y.w);
 #endif
         }
-        asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(place(row, chunk)), "r"(halves[0]),
-                     "r"(halves[1]), "r"(halves[2]), "r"(halves[3])
-                     : "memory");
+#pragma unroll
+        for (int i = 0; i < batch; ++i) {
+            const int index = thread + (step + i) * threads;
+            asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(place(index / perRow, index % perRow)),
+                         "r"(halves[i][0]), "r"(halves[i][1]), "r"(halves[i][2]), "r"(halves[i][3])
+                         : "memory");
+        }
     }
 }
 

@@ -133,8 +133,8 @@ iq_prefill_attention(const __grid_constant__ struct iq_prefill p) {
         if (stages == 2) copyTile(sharedV, values, p.value_stride, firstTile * tileKeys, p.key_count);
     }
     commitCopies();
-    loadQueries(
-        p, kvHead, ratio, firstRow, blockRows, rowCount, threadIdx.x, IQ_PREFILL_THREADS,
+    loadQueries<blockRows, IQ_PREFILL_THREADS>(
+        p, kvHead, ratio, firstRow, rowCount, threadIdx.x,
         [=](int row, int chunk) { return sharedQ + row * pitch + 16 * (chunk ^ swizzle(row)); });
 
     // Lanes of ldmatrix: lanes 8i … 8i + 7 give the rows of matrix i. Rows of a matrix pair differ first in V and Q,

@@ -14,6 +14,7 @@
 // Weights, references and partials: iq_prefill_rows.h. Tiles of 128 keys; 64 for head size 256.
 //
 // Macros: IQ_HEAD_SIZE 64, 96, 128 or 256; IQ_QUERY_HALF for float16 queries.
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || !defined(__CUDA_ARCH__)
 #include "iq_prefill_rows.h"
 #include "iq_hopper.h"
 
@@ -195,10 +196,11 @@ iq_prefill_attention_hopper(const __grid_constant__ struct iq_prefill p) {
 
     const int group = threadIdx.x / 128 - 1, lane = threadIdx.x & 31;
     const unsigned groupQ = sharedQ + group * 64 * 128;
-    loadQueries(p, kvHead, ratio, firstRow + 64 * group, 64, rowCount, threadIdx.x & 127, 128,
-                [=](int row, int chunk) {
-                    return groupQ + (chunk >> 3) * queryPanelBytes + row * 128 + 16 * ((chunk ^ row) & 7);
-                });
+    loadQueries<64, 128>(
+        p, kvHead, ratio, min(firstRow + 64 * group, rowCount - 1), rowCount, threadIdx.x & 127,
+        [=](int row, int chunk) {
+            return groupQ + (chunk >> 3) * queryPanelBytes + row * 128 + 16 * ((chunk ^ row) & 7);
+        });
     fenceWrites();
     asm volatile("bar.sync %0, 128;" ::"r"(group + 1) : "memory");
 
@@ -224,6 +226,9 @@ iq_prefill_attention_hopper(const __grid_constant__ struct iq_prefill p) {
         rows.weigh(factor);
     };
 
+#ifdef IQ_TURNS
+    if (group == 1) asm volatile("bar.arrive %0, 256;" ::"r"(3) : "memory");
+#endif
     if (firstTile < endTile) {
         awaitBarrier(fullK, 0);
         beginProducts();
@@ -237,10 +242,16 @@ iq_prefill_attention_hopper(const __grid_constant__ struct iq_prefill p) {
             const int n = tile - firstTile, stage = n & 1, before = stage ^ 1;
             awaitBarrier(fullK + 8 * stage, (n >> 1) & 1);
             beginProducts();
+#ifdef IQ_TURNS
+            asm volatile("bar.sync %0, 256;" ::"r"(3 + group) : "memory");
+#endif
             rows.beginScores(groupQ, sharedK + stage * tileBytes);
             awaitBarrier(fullV + 8 * before, ((n - 1) >> 1) & 1);
             beginProducts();
             rows.beginOutput(sharedV + before * tileBytes);
+#ifdef IQ_TURNS
+            asm volatile("bar.arrive %0, 256;" ::"r"(4 - group) : "memory");
+#endif
             awaitProducts<1>();
             settle(rows.s);
             if (lane == 0) arrive(emptyK + 8 * stage);
@@ -277,3 +288,4 @@ iq_prefill_attention_hopper(const __grid_constant__ struct iq_prefill p) {
                      rows.reference[h], total, reinterpret_cast<float(&)[headSize / 8][4]>(rows.o), 2 * h);
     }
 }
+#endif
