@@ -12,6 +12,9 @@ static const char decode_cu[] = {
 static const char prefill_cu[] = {
 #embed "kernels/prefill.cu"
     , 0};
+static const char prefill_hopper_cu[] = {
+#embed "kernels/prefill_hopper.cu"
+    , 0};
 static const char probe_cu[] = {
 #embed "kernels/probe.cu"
     , 0};
@@ -44,6 +47,7 @@ static const struct iq_source sources[] = {
     {"append.cu", append_cu},
     {"decode.cu", decode_cu},
     {"prefill.cu", prefill_cu},
+    {"prefill_hopper.cu", prefill_hopper_cu},
     {"probe.cu", probe_cu},
     {"seal.cu", seal_cu},
     {"unpack.cu", unpack_cu},

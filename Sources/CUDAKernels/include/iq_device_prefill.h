@@ -41,15 +41,21 @@ struct iq_prefill {
     int32_t reserved[2];
 };
 
-// Launch of `iq_prefill_attention` (prefill.cu):
-//     grid     iq_prefill_blocks(…) × 1 × 1
-//     block    IQ_PREFILL_THREADS
-//     dynamic shared memory    iq_prefill_shared_bytes(…), more than 48 KiB: to be allowed by a function attribute
+// Launches:
+//                        iq_prefill_attention (prefill.cu)     iq_prefill_attention_hopper (prefill_hopper.cu)
+//     code for           sm_80 and later                       sm_90a only
+//     grid               iq_prefill_blocks(…) × 1 × 1          iq_prefill_hopper_blocks(…) × 1 × 1
+//     block              IQ_PREFILL_THREADS                    IQ_PREFILL_HOPPER_THREADS
+//     dynamic shared     iq_prefill_shared_bytes(…)            iq_prefill_hopper_shared_bytes(…)
+//
+// Shared memory may be more than 48 KiB: to be allowed by a function attribute. A count of 0 launches nothing.
+// A row is a query of one of the query heads of a KV head: row = query · ratio + head of the group.
 
 #define IQ_PREFILL_THREADS 128
+#define IQ_PREFILL_HOPPER_THREADS 384
 
 #ifndef __CUDACC_RTC__
-/// Rows of a block. A row is a query of one of the query heads of a KV head: row = query · ratio + head of the group.
+/// Rows of a block.
 static inline int iq_prefill_rows(int d) { return d <= 128 ? 128 : 64; }
 
 /// Keys and values are double buffered where two blocks still fit on a multiprocessor.
@@ -65,6 +71,16 @@ static inline int iq_prefill_shared_bytes(int d, int architecture) {
 static inline long long iq_prefill_blocks(int d, long long count, int query_heads, int kv_heads) {
     long long rows = count * (query_heads / kv_heads);
     return (rows + iq_prefill_rows(d) - 1) / iq_prefill_rows(d) * kv_heads;
+}
+
+static inline int iq_prefill_hopper_shared_bytes(int d) {
+    int panels = (d + 63) / 64, keys = d <= 128 ? 128 : 64;
+    return 128 * panels * (128 + 4 * keys) + 64;
+}
+
+static inline long long iq_prefill_hopper_blocks(int d, long long count, int query_heads, int kv_heads) {
+    (void)d;
+    return (count * (query_heads / kv_heads) + 127) / 128 * kv_heads;
 }
 #endif
 

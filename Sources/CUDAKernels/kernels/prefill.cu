@@ -8,16 +8,12 @@
 //     warp      32 rows (16) × 64 keys of scores, 32 (16) × d of output, float32
 //     mma       m16n8k16: Q is A (ldmatrix), K is B (ldmatrix), weights are A (registers), V is B (ldmatrix.trans)
 //
-// Weights are float16: 2^7 · exp(score − reference), at most 2^15. The reference of a row follows its maximum only when
-// that has grown by 2^8, so that outputs are rarely rescaled, and weights far below the maximum keep their precision.
-//
 // Macros: IQ_HEAD_SIZE 64, 96, 128 or 256; IQ_QUERY_HALF for float16 queries.
 // Structs, and how to launch: iq_device_prefill.h.
-#include "iq_device_prefill.h"
+#include "iq_prefill_rows.h"
 
 namespace {
 
-constexpr int headSize = IQ_HEAD_SIZE;
 constexpr int rowTiles = headSize <= 128 ? 2 : 1;        // of 16 rows, of a warp
 constexpr int warpRows = 16 * rowTiles;
 constexpr int blockRows = 4 * warpRows;
@@ -35,24 +31,6 @@ constexpr int tileBytes = tileKeys * pitch;
 constexpr int swizzleMask = headSize == 96 ? 3 : 7;
 __device__ __forceinline__ int swizzle(int row) {
     return headSize == 96 ? (row >> 1) & 3 : row & 7;
-}
-
-// Log2 of the weight at the reference, and growth of the maximum that moves the reference.
-constexpr float weightShift = 7.0f;
-constexpr float growth = 8.0f;
-constexpr float nothingSeen = -1e30f;
-#define minusInfinity __int_as_float(0xff800000)
-
-__device__ __forceinline__ float exp2Fast(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
-__device__ __forceinline__ unsigned packHalves(float low, float high) {
-    unsigned r;
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-    return r;
 }
 
 __device__ __forceinline__ void loadMatrices(unsigned (&r)[4], unsigned address) {
@@ -118,76 +96,6 @@ __device__ __forceinline__ void copyTile(
     }
 }
 
-// Rows of queries into shared memory as float16; rows past the end become zeros.
-__device__ __forceinline__ void loadQueries(
-    const struct iq_prefill &p, unsigned shared, int firstRow, int rowCount, int ratio, int kvHead
-) {
-    constexpr int perRow = headSize / 8;
-    for (int index = threadIdx.x; index < blockRows * perRow; index += IQ_PREFILL_THREADS) {
-        int row = index / perRow, chunk = index % perRow;
-        unsigned halves[4] = {0, 0, 0, 0};
-        if (firstRow + row < rowCount) {
-            int token = (firstRow + row) / ratio, head = (firstRow + row) % ratio;
-            long long element =
-                (long long)token * p.query_stride + (kvHead * ratio + head) * headSize + 8 * chunk;
-#ifdef IQ_QUERY_HALF
-            uint4 x = *reinterpret_cast<const uint4 *>(p.queries + 2 * element);
-            halves[0] = x.x, halves[1] = x.y, halves[2] = x.z, halves[3] = x.w;
-#else
-            const float4 *source = reinterpret_cast<const float4 *>(p.queries + 4 * element);
-            float4 x = source[0], y = source[1];
-            halves[0] = packHalves(x.x, x.y), halves[1] = packHalves(x.z, x.w);
-            halves[2] = packHalves(y.x, y.y), halves[3] = packHalves(y.z, y.w);
-#endif
-        }
-        unsigned address = shared + row * pitch + 16 * (chunk ^ swizzle(row));
-        asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(halves[0]),
-                     "r"(halves[1]), "r"(halves[2]), "r"(halves[3])
-                     : "memory");
-    }
-}
-
-// Normalizes one row of a lane's outputs, merges the initial partial and writes.
-// `row` counts (query, head) of all heads; `o`: this row's two values of every 8 channels.
-__device__ __forceinline__ void writeRow(
-    const struct iq_prefill &p, long long row, float reference, float sum, float (&o)[headSize / 8][4],
-    int half
-) {
-    int column = 2 * (threadIdx.x & 3);
-    float m = sum > 0 ? reference * p.scale : minusInfinity;
-    float mine = sum > 0 ? 1 / sum : 0;                       // factors of this and of the initial output
-    float theirs = 0;
-    sum *= 0x1p-7f;                                           // 2^−weightShift
-    if (p.initial) {
-        float2 s = reinterpret_cast<const float2 *>(p.initial_statistics)[row];
-        if (s.y > 0) {
-            float both = fmaxf(m, s.x);
-            float a = sum > 0 ? sum * exp2Fast((m - both) * 1.44269504f) : 0;
-            float b = s.y * exp2Fast((s.x - both) * 1.44269504f);
-            mine *= a / (a + b);
-            theirs = b / (a + b);
-            m = both;
-            sum = a + b;
-        }
-    }
-    float2 *output = reinterpret_cast<float2 *>(p.output) + (row * headSize + column) / 2;
-    const float2 *initial = reinterpret_cast<const float2 *>(p.initial) + (row * headSize + column) / 2;
-#pragma unroll
-    for (int n = 0; n < headSize / 8; ++n) {
-        float2 value = {o[n][half] * mine, o[n][half + 1] * mine};
-        if (theirs != 0) {
-            float2 before = initial[4 * n];
-            value.x += theirs * before.x;
-            value.y += theirs * before.y;
-        }
-        output[4 * n] = value;
-    }
-    // The initial statistics may lie where these go: every lane of the row has read them first.
-    __syncwarp(0xFu << (threadIdx.x & 28));
-    if (p.statistics && column == 0)
-        reinterpret_cast<float2 *>(p.statistics)[row] = {m, sum};
-}
-
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(IQ_PREFILL_THREADS, 2)
@@ -225,7 +133,9 @@ iq_prefill_attention(const __grid_constant__ struct iq_prefill p) {
         if (stages == 2) copyTile(sharedV, values, p.value_stride, firstTile * tileKeys, p.key_count);
     }
     commitCopies();
-    loadQueries(p, sharedQ, firstRow, rowCount, ratio, kvHead);
+    loadQueries<blockRows, IQ_PREFILL_THREADS>(
+        p, kvHead, ratio, firstRow, rowCount, threadIdx.x,
+        [=](int row, int chunk) { return sharedQ + row * pitch + 16 * (chunk ^ swizzle(row)); });
 
     // Lanes of ldmatrix: lanes 8i … 8i + 7 give the rows of matrix i. Rows of a matrix pair differ first in V and Q,
     // chunks in K, so that registers come in the order of the fragments.
@@ -245,7 +155,7 @@ iq_prefill_attention(const __grid_constant__ struct iq_prefill p) {
         reference[m][0] = reference[m][1] = nothingSeen;
         sum[m][0] = sum[m][1] = 0;
     }
-    const float factor = p.scale * 1.44269504f;
+    const float factor = p.scale * log2e;
 
     for (int tile = firstTile; tile < endTile; ++tile) {
         const int tileKey = tile * tileKeys;
