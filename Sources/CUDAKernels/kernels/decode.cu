@@ -1,1 +1,322 @@
-// Decode attention.
+// Decode attention: one new token of each sequence over the sink, body and recent tiles of its cache, in one launch.
+//
+// A problem is one sequence, KV head and chunk of its query heads. Its tiles are cut among warps, of one block or of
+// several; each warp streams its own tiles through its own slots (ring.cuh) and keeps a float32 partial (maximum, sum,
+// weighted values). A block merges its warps' partials; blocks of one problem merge theirs (merge.cuh).
+//
+// Integer tiles (tile_integer.cuh): both products exact in int32 with one scale a group. Half tiles (tile_half.cuh):
+// float16 operands, queries and weights as a sum of two float16 numbers. With one query head, the eight columns of the
+// tensor cores hold four groups or four tiles instead of four heads ("single").
+//
+// Specialised by: IQ_HEAD_SIZE; IQ_KEY_KIND, _BITS, _BIAS, _ZEROS; IQ_VALUE_KIND, _BITS, _BIAS, _MODE (0 symmetric,
+// 1 asymmetric, 2 hybrid); IQ_HEADS, query heads of a problem at most; IQ_WARPS of a block; IQ_BLOCKS on one
+// multiprocessor; IQ_SEQUENCES at most.
+#include "iq_device_cache.h"
+#include "iq_device_tile.h"
+#include "ptx.cuh"
+#include "expand.cuh"
+#include "ring.cuh"
+#include "decode_shape.cuh"
+#include "tile_half.cuh"
+#include "tile_integer.cuh"
+#include "merge.cuh"
+
+struct Parameters {
+    iq_decode head;
+    iq_sequence sequence[IQ_SEQUENCES];
+};
+
+/// The tiles of one warp, in the order that they are fetched in; the same in all lanes.
+struct Stream {
+    TileSource source;
+    /// Raw tiles left to fetch and body tiles left, of keys and of values.
+    int raw_keys, raw_values, raw_end;
+    int keys, values, end;
+    uint64_t key_plane, value_plane;
+    uint32_t raw_keys_at, raw_values_at;
+
+    /// Tiles of the body chunk that begins at `tile`: chunks end where pages do.
+    __device__ __forceinline__ int count(int tile) const {
+        return min(shape::load - (tile & (shape::load - 1)), end - tile);
+    }
+
+    template <int TileBytes>
+    __device__ __forceinline__ void fetch(
+        int &raw, uint32_t raw_at, int &tile, uint64_t plane, const Slot &slot, int lane) {
+        uint64_t from;
+        uint32_t bytes = 0;
+        if (raw < raw_end) {
+            from = source.raw(raw++) + raw_at;
+            bytes = shape::raw_bytes;
+        } else if (tile < end) {
+            from = plane + uint64_t(tile / IQ_PAGE_TILES) * source.page_stride
+                + uint32_t(tile % IQ_PAGE_TILES) * TileBytes;
+            bytes = count(tile) * TileBytes;
+            tile += count(tile);
+        }
+        if (bytes && (lane == 0 || !IQ_BULK_COPIES)) slot.copy(from, bytes, lane);
+        slot.commit();
+    }
+    __device__ __forceinline__ void fetch_keys(const Slot &slot, int lane) {
+        fetch<shape::key_bytes>(raw_keys, raw_keys_at, keys, key_plane, slot, lane);
+    }
+    __device__ __forceinline__ void fetch_values(const Slot &slot, int lane) {
+        fetch<shape::value_bytes>(raw_values, raw_values_at, values, value_plane, slot, lane);
+    }
+};
+
+/// Where the tokens of a warp's raw tiles are.
+struct RawTokens {
+    int sink_tiles, sink_tokens, recent_position, recent_end, visible;
+};
+
+/// One float16 tile of the sink or of recent.
+__device__ __forceinline__ void raw_chunk(
+    Partials &state, const HalfQuery &q, Stream &stream, const RawTokens &tokens, Slot &keys, Slot &values,
+    int tile, int lane) {
+    const bool is_sink = tile < tokens.sink_tiles;
+    const int first = is_sink ? tile * 32 : tokens.recent_position + (tile - tokens.sink_tiles) * 32;
+    const int end = is_sink ? tokens.sink_tokens : tokens.recent_end;
+    float score[shape::sets][1][4];
+    keys.wait();
+    {
+        float sums[shape::sets][4];
+        half_scores<16, 0>(q.b, keys.data, lane, sums);
+#pragma unroll
+        for (int set = 0; set < shape::sets; set++)
+#pragma unroll
+            for (int j = 0; j < 4; j++) score[set][0][j] = sums[set][j];
+    }
+    __syncwarp();
+    stream.fetch_keys(keys, lane);
+#pragma unroll
+    for (int set = 0; set < shape::sets; set++) {
+        if (first < tokens.visible || first + 32 > end)
+            mask_tile(score[set][0], first, tokens.visible, end, lane);
+        // Head 0 is in column pair 0; the others are free here.
+        if (shape::single && (lane & 3))
+#pragma unroll
+            for (int j = 0; j < 4; j++) score[set][0][j] = IQ_ABSENT;
+    }
+    scores_to_weights<1>(state, score);
+    float weight[shape::sets][4];
+#pragma unroll
+    for (int set = 0; set < shape::sets; set++)
+#pragma unroll
+        for (int j = 0; j < 4; j++) weight[set][j] = score[set][0][j];
+    values.wait();
+    half_values<16, 0, false>(state, values.data, lane, weight);
+    __syncwarp();
+    stream.fetch_values(values, lane);
+}
+
+/// A chunk of sealed tiles, from tile `first` on.
+template <class Query>
+__device__ __forceinline__ void body_chunk(
+    Partials &state, const Query &q, Stream &stream, Slot &keys, Slot &values, int first, int count, int lane,
+    int position, int visible) {
+    keys.wait();
+    if constexpr (shape::single) {
+        float score[4];
+        single_scores(q, keys.data, count, lane, score);
+        __syncwarp();
+        stream.fetch_keys(keys, lane);
+        if (position < visible) mask_tile(score, position + 32 * (lane & 3), visible, 0x7FFFFFFF, lane);
+        values.wait();
+        single_values(state, values.data, count, lane, score);
+    } else {
+        float score[shape::sets][shape::load][4];
+#pragma unroll
+        for (int n = 0; n < shape::load; n++) {
+            float sums[shape::sets][4];
+            if (n < count) q.scores(keys.data + n * shape::key_bytes, lane, sums);
+#pragma unroll
+            for (int set = 0; set < shape::sets; set++) {
+#pragma unroll
+                for (int j = 0; j < 4; j++) score[set][n][j] = n < count ? sums[set][j] : IQ_ABSENT;
+                if (position + 32 * n < visible)
+                    mask_tile(score[set][n], position + 32 * n, visible, 0x7FFFFFFF, lane);
+            }
+        }
+        __syncwarp();
+        stream.fetch_keys(keys, lane);
+        if constexpr (shape::integer_values) {
+            values.wait();
+            integer_values(state, values.data, count, lane, score);
+        } else {
+            scores_to_weights<shape::load>(state, score);
+            values.wait();
+#pragma unroll
+            for (int n = 0; n < shape::load; n++) {
+                if (n >= count) break;
+                float weight[shape::sets][4];
+#pragma unroll
+                for (int set = 0; set < shape::sets; set++)
+#pragma unroll
+                    for (int j = 0; j < 4; j++) weight[set][j] = score[set][n][j];
+                half_values<shape::value_bits, IQ_VALUE_MODE == 0 ? IQ_VALUE_BIAS : 0, IQ_VALUE_KIND == IQ_OUTER>(
+                    state, values.data + n * shape::value_bytes, lane, weight);
+            }
+        }
+    }
+    __syncwarp();
+    stream.fetch_values(values, lane);
+}
+
+/// Queries of body keys, by kind of tile.
+struct IntegerScores {
+    const IntegerQuery &q;
+    __device__ __forceinline__ void scores(uint32_t tile, int lane, float (&sums)[shape::sets][4]) const {
+        integer_scores(q, tile, lane, sums);
+    }
+};
+struct RawScores {
+    const HalfQuery &q;
+    __device__ __forceinline__ void scores(uint32_t tile, int lane, float (&sums)[shape::sets][4]) const {
+        half_scores<16, 0>(q.b, tile, lane, sums);
+    }
+};
+struct OuterScores {
+    const QueryChannels &q;
+    __device__ __forceinline__ void scores(uint32_t tile, int lane, float (&sums)[shape::sets][4]) const {
+        outer_scores(q, tile, lane, sums);
+    }
+};
+
+extern "C" __global__ void __launch_bounds__(IQ_WARPS * 32, IQ_BLOCKS)
+iq_decode_attention(const __grid_constant__ Parameters parameters) {
+    extern __shared__ __align__(128) char memory[];
+    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    const iq_decode &p = parameters.head;
+#ifdef IQ_TRACE
+    long long *trace_ = (long long *)(p.counters + (1 << 20)) + (blockIdx.x * IQ_WARPS + warp) * 16;
+#endif
+    TRACE(0);
+
+    // Which sequence, problem, split and warp of the problem this is.
+    int index = 0;
+    if (IQ_SEQUENCES > 1) {
+        int high = p.sequences;
+        while (high - index > 1) {
+            const int middle = (index + high) / 2;
+            if (parameters.sequence[middle].first_block <= int(blockIdx.x)) index = middle; else high = middle;
+        }
+    }
+    const iq_sequence &s = parameters.sequence[index];
+    const int block = int(blockIdx.x) - s.first_block;
+    int problem, split = 0, worker;
+    if (1 << s.warps_log2 == IQ_WARPS) {
+        problem = s.splits_magic ? __umulhi(block, s.splits_magic) : block;
+        split = block - problem * s.splits;
+        worker = split * IQ_WARPS + warp;
+    } else {
+        problem = (block * IQ_WARPS + warp) >> s.warps_log2;
+        worker = warp & ((1 << s.warps_log2) - 1);
+    }
+    const int problems = p.kv_heads * p.chunks;
+    const bool exists = problem < problems;
+    if (!exists) problem = problems - 1;
+    const int kv_head = p.chunks == 1 ? problem : problem / p.chunks, chunk = problem - kv_head * p.chunks;
+    const int first_head = kv_head * p.ratio + chunk * IQ_HEADS;
+    const int heads = min(IQ_HEADS, p.ratio - chunk * IQ_HEADS);
+
+    // The tiles of this warp: see iq_sequence.units.
+    const int sink_tiles = (s.sink_tokens + 31) / 32;
+    const int raw_tiles = sink_tiles + (s.recent_tokens + 31) / 32;
+    const int from = worker * s.units, to = from + s.units;
+    const int round_up = (1 << p.raw_cost_log2) - 1;
+    const int raw_first = min((from + round_up) >> p.raw_cost_log2, raw_tiles);
+    int raw_end = min((to + round_up) >> p.raw_cost_log2, raw_tiles);
+    const int body_tiles = s.body_end - s.body_first, before = raw_tiles << p.raw_cost_log2;
+    const int body_first = s.body_first + min(max(from - before, 0), body_tiles);
+    int body_end = s.body_first + min(max(to - before, 0), body_tiles);
+    if (!exists) {
+        raw_end = raw_first;
+        body_end = body_first;
+    }
+    Stream stream;
+    stream.source = {s.sink, s.recent, p.raw_stride, p.page_stride, sink_tiles, s.recent_first, p.ring_tiles};
+    stream.raw_keys = stream.raw_values = raw_first;
+    stream.raw_end = raw_end;
+    stream.keys = stream.values = body_first;
+    stream.end = body_end;
+    stream.key_plane = s.body + uint32_t(kv_head * IQ_PAGE_TILES) * uint32_t(shape::key_bytes);
+    stream.value_plane = s.body + uint32_t(p.kv_heads * IQ_PAGE_TILES) * uint32_t(shape::key_bytes)
+        + uint32_t(kv_head * IQ_PAGE_TILES) * uint32_t(shape::value_bytes);
+    stream.raw_keys_at = kv_head * 2 * shape::raw_bytes;
+    stream.raw_values_at = stream.raw_keys_at + shape::raw_bytes;
+
+    Slot keys, values;
+    keys.data = shared_address(memory) + warp * (shape::key_slot + shape::value_slot);
+    values.data = keys.data + shape::key_slot;
+    keys.barrier = shared_address(memory) + IQ_WARPS * (shape::key_slot + shape::value_slot) + warp * 16;
+    values.barrier = keys.barrier + 8;
+    keys.parity = values.parity = 0;
+    keys.prepare(lane);
+    values.prepare(lane);
+#if IQ_BULK_COPIES
+    if (lane == 0) asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+    __syncwarp();
+
+    const RawTokens tokens{sink_tiles, s.sink_tokens, s.recent_position, s.recent_position + s.recent_tokens, s.visible};
+    const float scale = p.scale * 1.4426950408889634f;
+    const float *query = (const float *)p.queries + (uint64_t(index) * p.query_heads + first_head) * shape::d;
+    Partials state;
+    state.clear();
+    // Positions of body tiles, less 32 times their number.
+    const int offset = s.body_position;
+
+    // Queries are asked for before the first tile: behind megabytes of tiles they would come late.
+    if constexpr (shape::integer_keys) {
+        IntegerQuery q;
+        q.request(query, heads, s.normalizer, kv_head, p.kv_heads, lane);
+        stream.fetch_keys(keys, lane);
+        stream.fetch_values(values, lane);
+        TRACE(1);
+        q.prepare(scale, lane);
+        TRACE(2);
+        if (raw_first < raw_end) {
+            QueryChannels channels;
+            HalfQuery raw;
+            channels.request(query, heads, lane);
+            channels.multiply(scale);
+            raw.prepare(channels, lane);
+#pragma unroll 1
+            for (int i = raw_first; i < raw_end; i++) raw_chunk(state, raw, stream, tokens, keys, values, i, lane);
+        }
+        TRACE(3);
+#pragma unroll 1
+        for (int i = body_first; i < body_end; i += stream.count(i)) {
+            const int count = stream.count(i);
+            if constexpr (shape::single)
+                body_chunk(state, q, stream, keys, values, i, count, lane, offset + 32 * i, s.visible);
+            else
+                body_chunk(state, IntegerScores{q}, stream, keys, values, i, count, lane, offset + 32 * i, s.visible);
+        }
+    } else {
+        QueryChannels channels;
+        channels.request(query, heads, lane);
+        stream.fetch_keys(keys, lane);
+        stream.fetch_values(values, lane);
+        channels.multiply(scale);
+        HalfQuery raw;
+        raw.prepare(channels, lane);
+#pragma unroll 1
+        for (int i = raw_first; i < raw_end; i++) raw_chunk(state, raw, stream, tokens, keys, values, i, lane);
+#pragma unroll 1
+        for (int i = body_first; i < body_end; i += stream.count(i)) {
+            const int count = stream.count(i);
+            if constexpr (IQ_KEY_KIND == IQ_HALF)
+                body_chunk(state, RawScores{raw}, stream, keys, values, i, count, lane, offset + 32 * i, s.visible);
+            else
+                body_chunk(state, OuterScores{channels}, stream, keys, values, i, count, lane, offset + 32 * i, s.visible);
+        }
+    }
+    TRACE(4);
+    merge_block(
+#ifdef IQ_TRACE
+        trace_,
+#endif
+        state, memory, p, s, index, problem, exists, first_head, heads, split, warp, lane);
+}
