@@ -48,7 +48,6 @@ struct iq_sequence {
     // The plan of a decode launch (DecodePlan):
     /// Cost that one warp takes: a body tile is one, a raw tile `raw_cost`, a power of two. Warp w of a problem takes costs
     /// [w, w + 1) · units; raw tile i begins at raw_cost · i, body tile b of the visible ones at raw_cost · raw tiles + b.
-    /// A multiple of 4, or 1 or 2, so that chunks end where pages do.
     int32_t units;
     /// First block of the sequence in the grid.
     int32_t first_block;
@@ -64,7 +63,8 @@ struct iq_sequence {
 };
 
 /// Attention of one new token of each sequence over one layer's cache: what precedes `iq_sequence[]`. A problem is one
-/// sequence, KV head and chunk of its query heads; problems of a sequence are numbered KV head · chunks + chunk.
+/// sequence, KV head and chunk of its query heads. The grid is (blocks of all sequences' KV heads) × chunks; record
+/// (KV head · chunks + chunk) · splits + split of a sequence is its partial.
 struct iq_decode {
     uint64_t queries;          // float32 [sequence][query heads][d], after RoPE
     uint64_t output;           // float32 [sequence][query heads][d]
@@ -72,13 +72,13 @@ struct iq_decode {
     uint64_t partials;
     /// int32: [0] is set to 1 if a wait was given up; [1 + problem of all] blocks that are done, zeros before and after.
     uint64_t counters;
-    uint64_t page_stride, raw_stride;
+    uint32_t page_stride, raw_stride;
     int32_t sequences, query_heads, kv_heads, ring_tiles;
     float scale;               // attention scale
     int32_t raw_cost_log2;
     int32_t polls;             // 1: all blocks are resident, so that partials are waited for
-    int32_t chunks;            // problems of one KV head
+    int32_t chunks;            // problems of one KV head: the grid's second dimension
     int32_t ratio;             // query heads of a KV head
-    int32_t reserved;
+    int32_t reserved[3];
 };
 #endif

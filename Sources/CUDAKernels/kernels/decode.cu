@@ -9,7 +9,7 @@
 // tensor cores hold four groups or four tiles instead of four heads ("single").
 //
 // Specialised by: IQ_HEAD_SIZE; IQ_KEY_KIND, _BITS, _BIAS, _ZEROS; IQ_VALUE_KIND, _BITS, _BIAS, _MODE (0 symmetric,
-// 1 asymmetric, 2 hybrid); IQ_HEADS, query heads of a problem at most; IQ_WARPS of a block; IQ_BLOCKS on one
+// 1 asymmetric, 2 hybrid); IQ_NORMALIZED, keys have a normalizer; IQ_HEADS, query heads of a problem at most; IQ_WARPS of a block; IQ_BLOCKS on one
 // multiprocessor; IQ_SEQUENCES at most.
 #include "iq_device_cache.h"
 #include "iq_device_tile.h"
@@ -35,26 +35,32 @@ struct Stream {
     uint64_t key_plane, value_plane;
     uint32_t raw_keys_at, raw_values_at;
 
-    /// Tiles of the body chunk that begins at `tile`: chunks end where pages do.
-    __device__ __forceinline__ int count(int tile) const {
-        return min(shape::load - (tile & (shape::load - 1)), end - tile);
-    }
+    /// Tiles of the body chunk that begins at `tile`.
+    __device__ __forceinline__ int count(int tile) const { return min(shape::load, end - tile); }
 
     template <int TileBytes>
     __device__ __forceinline__ void fetch(
         int &raw, uint32_t raw_at, int &tile, uint64_t plane, const Slot &slot, int lane) {
-        uint64_t from;
-        uint32_t bytes = 0;
         if (raw < raw_end) {
-            from = source.raw(raw++) + raw_at;
-            bytes = shape::raw_bytes;
+            const uint64_t from = source.raw(raw++) + raw_at;
+            if (lane == 0 || !IQ_BULK_COPIES) {
+                slot.expect(shape::raw_bytes);
+                slot.copy(0, from, shape::raw_bytes, lane);
+            }
         } else if (tile < end) {
-            from = plane + uint64_t(tile / IQ_PAGE_TILES) * source.page_stride
-                + uint32_t(tile % IQ_PAGE_TILES) * TileBytes;
-            bytes = count(tile) * TileBytes;
-            tile += count(tile);
+            const int all = count(tile);
+            if (lane == 0 || !IQ_BULK_COPIES) {
+                // A chunk may begin in one page and end in the next.
+                const uint32_t page = uint32_t(tile) / IQ_PAGE_TILES, slot_in_page = uint32_t(tile) % IQ_PAGE_TILES;
+                const int here = min(all, int(IQ_PAGE_TILES - slot_in_page));
+                const uint64_t from = plane + uint64_t(page) * source.page_stride;
+                slot.expect(all * TileBytes);
+                slot.copy(0, from + slot_in_page * TileBytes, here * TileBytes, lane);
+                if (here < all)
+                    slot.copy(here * TileBytes, from + source.page_stride, (all - here) * TileBytes, lane);
+            }
+            tile += all;
         }
-        if (bytes && (lane == 0 || !IQ_BULK_COPIES)) slot.copy(from, bytes, lane);
         slot.commit();
     }
     __device__ __forceinline__ void fetch_keys(const Slot &slot, int lane) {
@@ -213,10 +219,8 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
         problem = (block * IQ_WARPS + warp) >> s.warps_log2;
         worker = warp & ((1 << s.warps_log2) - 1);
     }
-    const int problems = p.kv_heads * p.chunks;
-    const bool exists = problem < problems;
-    if (!exists) problem = problems - 1;
-    const int kv_head = p.chunks == 1 ? problem : problem / p.chunks, chunk = problem - kv_head * p.chunks;
+    const bool exists = problem < p.kv_heads;
+    const int kv_head = exists ? problem : p.kv_heads - 1, chunk = blockIdx.y;
     const int first_head = kv_head * p.ratio + chunk * IQ_HEADS;
     const int heads = min(IQ_HEADS, p.ratio - chunk * IQ_HEADS);
 
@@ -270,7 +274,7 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
     // Queries are asked for before the first tile: behind megabytes of tiles they would come late.
     if constexpr (shape::integer_keys) {
         IntegerQuery q;
-        q.request(query, heads, s.normalizer, kv_head, p.kv_heads, lane);
+        q.request(query, heads, (const float *)s.normalizer + kv_head * shape::d, p.kv_heads * shape::d, lane);
         stream.fetch_keys(keys, lane);
         stream.fetch_values(values, lane);
         TRACE(1);
@@ -318,5 +322,5 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
 #ifdef IQ_TRACE
         trace_,
 #endif
-        state, memory, p, s, index, problem, exists, first_head, heads, split, warp, lane);
+        state, memory, p, s, index, kv_head * p.chunks + chunk, exists, first_head, heads, split, warp, lane);
 }

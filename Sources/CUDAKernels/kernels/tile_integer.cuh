@@ -30,10 +30,8 @@ struct IntegerQuery {
 
     /// Asks for the query and the key normalizer.
     __device__ __forceinline__ void request(
-        const float *query, int heads, uint64_t normalizer, int kv_head, int kv_heads, int lane) {
+        const float *query, int heads, const float *scale, int mean_offset, int lane) {
         const int pair = lane >> 3, c = lane & 3;
-        const float *scale = (const float *)normalizer + kv_head * shape::d;
-        const float *mean = scale + kv_heads * shape::d;
 #pragma unroll
         for (int i = 0; i < held; i++) {
             const int group = shape::single ? 4 * i + pair : i;
@@ -44,15 +42,9 @@ struct IntegerQuery {
                 const int head = shape::single ? 0 : 4 * set + pair;
                 load8(x[set][i], query + head * shape::d + channel, is_there && head < heads);
             }
-            if (normalizer) {
+            if (IQ_NORMALIZED) {
                 load8(scales[i], scale + channel, is_there);
-                load8(means[i], mean + channel, is_there);
-            } else {
-#pragma unroll
-                for (int k = 0; k < 8; k++) {
-                    scales[i][k] = 1;
-                    means[i][k] = 0;
-                }
+                load8(means[i], scale + mean_offset + channel, is_there);
             }
         }
     }
@@ -67,8 +59,10 @@ struct IntegerQuery {
             for (int i = 0; i < held; i++)
 #pragma unroll
                 for (int k = 0; k < 8; k++) {
-                    mean += x[set][i][k] * means[i][k];
-                    x[set][i][k] *= scales[i][k];
+                    if (IQ_NORMALIZED) {
+                        mean += x[set][i][k] * means[i][k];
+                        x[set][i][k] *= scales[i][k];
+                    }
                     largest = fmaxf(largest, fabsf(x[set][i][k]));
                 }
             // The lanes of a head: c, and in a single query the groups.
@@ -76,7 +70,7 @@ struct IntegerQuery {
             for (int mask = 1; mask < 32; mask *= 2) {
                 if (mask == 4 || (mask > 4 && !shape::single)) continue;
                 largest = fmaxf(largest, __shfl_xor_sync(0xFFFFFFFFu, largest, mask));
-                mean += __shfl_xor_sync(0xFFFFFFFFu, mean, mask);
+                if (IQ_NORMALIZED) mean += __shfl_xor_sync(0xFFFFFFFFu, mean, mask);
             }
             const float up = largest > 0 ? 32512.0f / largest : 0;
             float down = largest * (1 / 32512.0f) * scale, shift = mean * scale;
@@ -87,17 +81,17 @@ struct IntegerQuery {
             }
             factor[set] = down;
             offset[set] = shift;
+            // Adding 1.5 · 2^23 rounds to an integer in the low bits. Its lowest byte is `low`; the next one, 128 added, `high`.
+            const float magic = low ? 12582912.0f : 12582912.0f + 128.0f;
+            const uint32_t bytes = low ? 0x0040 : 0x0051;
 #pragma unroll
             for (int i = 0; i < held; i++)
 #pragma unroll
                 for (int half = 0; half < 2; half++) {
-                    uint32_t word = 0;
+                    uint32_t q[4];
 #pragma unroll
-                    for (int k = 3; k >= 0; k--) {
-                        const int q = __float2int_rn(x[set][i][4 * half + k] * up);
-                        const int high = (q + 128) >> 8;
-                        word = word << 8 | ((low ? q - (high << 8) : high) & 255);
-                    }
+                    for (int k = 0; k < 4; k++) q[k] = __float_as_uint(fmaf(x[set][i][4 * half + k], up, magic));
+                    const uint32_t word = permute(permute(q[0], q[1], bytes), permute(q[2], q[3], bytes), 0x5410);
                     if constexpr (shape::single) {
 #pragma unroll
                         for (int j = 0; j < 4; j++)
