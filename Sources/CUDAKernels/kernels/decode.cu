@@ -1,8 +1,8 @@
 // Decode attention: one new token of each sequence over the sink, body and recent tiles of its cache, in one launch.
 //
-// A problem is one sequence, KV head and chunk of its query heads. Its tiles are cut among warps, of one block or of
-// several; each warp streams its own tiles through its own slots (ring.cuh) and keeps a float32 partial (maximum, sum,
-// weighted values). A block merges its warps' partials; blocks of one problem merge theirs (merge.cuh).
+// A problem is one sequence, KV head and chunk of its query heads. Its tiles are cut among blocks (or among some warps of
+// one); each warp streams the tiles that it takes through its own slots (ring.cuh) and keeps a float32 partial (maximum,
+// sum, weighted values). A block merges its warps' partials; blocks of one problem merge theirs (merge.cuh).
 //
 // Integer tiles (tile_integer.cuh): both products exact in int32 with one scale a group. Half tiles (tile_half.cuh):
 // float16 operands, queries and weights as a sum of two float16 numbers. With one query head, the eight columns of the
@@ -26,48 +26,53 @@ struct Parameters {
     iq_sequence sequence[IQ_SEQUENCES];
 };
 
-/// The tiles of one warp, in the order that they are fetched in; the same in all lanes.
-struct Stream {
+/// The work of a block on a problem, as numbered items: raw tiles, then chunks of body tiles that end where pages do.
+/// Warps take the next item when they have room for it, so that all end together.
+struct Items {
     TileSource source;
-    /// Raw tiles left to fetch and body tiles left, of keys and of values.
-    int raw_keys, raw_values, raw_end;
-    int keys, values, end;
+    int raw_first, raw_count, body_first, body_end, first_chunk, chunk_log2, count;
     uint64_t key_plane, value_plane;
-    uint32_t raw_keys_at, raw_values_at;
+    uint32_t raw_keys_at;
 
-    /// Tiles of the body chunk that begins at `tile`.
-    __device__ __forceinline__ int count(int tile) const { return min(shape::load, end - tile); }
+    __device__ __forceinline__ int first_tile(int item) const {
+        return max((first_chunk + item - raw_count) << chunk_log2, body_first);
+    }
+    __device__ __forceinline__ int end_tile(int item) const {
+        return min((first_chunk + item - raw_count + 1) << chunk_log2, body_end);
+    }
 
     template <int TileBytes>
-    __device__ __forceinline__ void fetch(
-        int &raw, uint32_t raw_at, int &tile, uint64_t plane, const Slot &slot, int lane) {
-        if (raw < raw_end) {
-            const uint64_t from = source.raw(raw++) + raw_at;
-            if (lane == 0 || !IQ_BULK_COPIES) {
-                slot.expect(shape::raw_bytes);
-                slot.copy(0, from, shape::raw_bytes, lane);
+    __device__ __forceinline__ void fetch(int item, uint32_t raw_at, uint64_t plane, const Slot &slot, int lane) const {
+        if (item < count && (lane == 0 || !IQ_BULK_COPIES)) {
+            uint64_t from;
+            uint32_t bytes;
+            if (item < raw_count) {
+                from = source.raw(raw_first + item) + raw_at;
+                bytes = shape::raw_bytes;
+            } else {
+                const uint32_t tile = first_tile(item);
+                from = plane + uint64_t(tile / IQ_PAGE_TILES) * source.page_stride + tile % IQ_PAGE_TILES * TileBytes;
+                bytes = (end_tile(item) - tile) * TileBytes;
             }
-        } else if (tile < end) {
-            const int all = count(tile);
-            if (lane == 0 || !IQ_BULK_COPIES) {
-                // A chunk may begin in one page and end in the next.
-                const uint32_t page = uint32_t(tile) / IQ_PAGE_TILES, slot_in_page = uint32_t(tile) % IQ_PAGE_TILES;
-                const int here = min(all, int(IQ_PAGE_TILES - slot_in_page));
-                const uint64_t from = plane + uint64_t(page) * source.page_stride;
-                slot.expect(all * TileBytes);
-                slot.copy(0, from + slot_in_page * TileBytes, here * TileBytes, lane);
-                if (here < all)
-                    slot.copy(here * TileBytes, from + source.page_stride, (all - here) * TileBytes, lane);
-            }
-            tile += all;
+            slot.copy(from, bytes, lane);
         }
         slot.commit();
     }
-    __device__ __forceinline__ void fetch_keys(const Slot &slot, int lane) {
-        fetch<shape::key_bytes>(raw_keys, raw_keys_at, keys, key_plane, slot, lane);
+    __device__ __forceinline__ void fetch_keys(int item, const Slot &slot, int lane) const {
+        fetch<shape::key_bytes>(item, raw_keys_at, key_plane, slot, lane);
     }
-    __device__ __forceinline__ void fetch_values(const Slot &slot, int lane) {
-        fetch<shape::value_bytes>(raw_values, raw_values_at, values, value_plane, slot, lane);
+    __device__ __forceinline__ void fetch_values(int item, const Slot &slot, int lane) const {
+        fetch<shape::value_bytes>(item, raw_keys_at + shape::raw_bytes, value_plane, slot, lane);
+    }
+
+    /// Fetches the keys of the next item that no warp has taken, and returns it.
+    __device__ __forceinline__ int next_keys(uint32_t counter, const Slot &slot, int lane) const {
+        int item = 0;
+        if (lane == 0)
+            asm volatile("atom.shared.add.u32 %0, [%1], 1;" : "=r"(item) : "r"(counter) : "memory");
+        item = __shfl_sync(0xFFFFFFFFu, item, 0);
+        fetch_keys(item, slot, lane);
+        return item;
     }
 };
 
@@ -76,10 +81,11 @@ struct RawTokens {
     int sink_tiles, sink_tokens, recent_position, recent_end, visible;
 };
 
-/// One float16 tile of the sink or of recent.
-__device__ __forceinline__ void raw_chunk(
-    Partials &state, const HalfQuery &q, Stream &stream, const RawTokens &tokens, Slot &keys, Slot &values,
-    int tile, int lane) {
+/// One float16 tile of the sink or of recent. Returns the next item.
+__device__ __forceinline__ int raw_chunk(
+    Partials &state, const HalfQuery &q, const Items &items, const RawTokens &tokens, Slot &keys, Slot &values,
+    uint32_t counter, int item, int lane) {
+    const int tile = items.raw_first + item;
     const bool is_sink = tile < tokens.sink_tiles;
     const int first = is_sink ? tile * 32 : tokens.recent_position + (tile - tokens.sink_tiles) * 32;
     const int end = is_sink ? tokens.sink_tokens : tokens.recent_end;
@@ -94,7 +100,7 @@ __device__ __forceinline__ void raw_chunk(
             for (int j = 0; j < 4; j++) score[set][0][j] = sums[set][j];
     }
     __syncwarp();
-    stream.fetch_keys(keys, lane);
+    const int next = items.next_keys(counter, keys, lane);
 #pragma unroll
     for (int set = 0; set < shape::sets; set++) {
         if (first < tokens.visible || first + 32 > end)
@@ -113,20 +119,24 @@ __device__ __forceinline__ void raw_chunk(
     values.wait();
     half_values<16, 0, false>(state, values.data, lane, weight);
     __syncwarp();
-    stream.fetch_values(values, lane);
+    items.fetch_values(next, values, lane);
+    return next;
 }
 
-/// A chunk of sealed tiles, from tile `first` on.
+/// A chunk of sealed tiles. Returns the next item.
 template <class Query>
-__device__ __forceinline__ void body_chunk(
-    Partials &state, const Query &q, Stream &stream, Slot &keys, Slot &values, int first, int count, int lane,
-    int position, int visible) {
+__device__ __forceinline__ int body_chunk(
+    Partials &state, const Query &q, const Items &items, Slot &keys, Slot &values,
+    uint32_t counter, int item, int lane, int offset, int visible) {
+    const int first = items.first_tile(item), count = items.end_tile(item) - first;
+    const int position = offset + 32 * first;
+    int next;
     keys.wait();
     if constexpr (shape::single) {
         float score[4];
         single_scores(q, keys.data, count, lane, score);
         __syncwarp();
-        stream.fetch_keys(keys, lane);
+        next = items.next_keys(counter, keys, lane);
         if (position < visible) mask_tile(score, position + 32 * (lane & 3), visible, 0x7FFFFFFF, lane);
         values.wait();
         single_values(state, values.data, count, lane, score);
@@ -145,7 +155,7 @@ __device__ __forceinline__ void body_chunk(
             }
         }
         __syncwarp();
-        stream.fetch_keys(keys, lane);
+        next = items.next_keys(counter, keys, lane);
         if constexpr (shape::integer_values) {
             values.wait();
             integer_values(state, values.data, count, lane, score);
@@ -166,7 +176,8 @@ __device__ __forceinline__ void body_chunk(
         }
     }
     __syncwarp();
-    stream.fetch_values(values, lane);
+    items.fetch_values(next, values, lane);
+    return next;
 }
 
 /// Queries of body keys, by kind of tile.
@@ -210,45 +221,43 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
     }
     const iq_sequence &s = parameters.sequence[index];
     const int block = int(blockIdx.x) - s.first_block;
-    int problem, split = 0, worker;
+    int problem, split = 0;
     if (1 << s.warps_log2 == IQ_WARPS) {
         problem = s.splits_magic ? __umulhi(block, s.splits_magic) : block;
         split = block - problem * s.splits;
-        worker = split * IQ_WARPS + warp;
     } else {
         problem = (block * IQ_WARPS + warp) >> s.warps_log2;
-        worker = warp & ((1 << s.warps_log2) - 1);
     }
+    const int first_warp = warp & ~((1 << s.warps_log2) - 1);
     const bool exists = problem < p.kv_heads;
     const int kv_head = exists ? problem : p.kv_heads - 1, chunk = blockIdx.y;
     const int first_head = kv_head * p.ratio + chunk * IQ_HEADS;
     const int heads = min(IQ_HEADS, p.ratio - chunk * IQ_HEADS);
 
-    // The tiles of this warp: see iq_sequence.units.
+    // The tiles of this split: see iq_sequence.units.
     const int sink_tiles = (s.sink_tokens + 31) / 32;
     const int raw_tiles = sink_tiles + (s.recent_tokens + 31) / 32;
-    const int from = worker * s.units, to = from + s.units;
+    const int from = split * s.units, to = from + s.units;
     const int round_up = (1 << p.raw_cost_log2) - 1;
     const int raw_first = min((from + round_up) >> p.raw_cost_log2, raw_tiles);
-    int raw_end = min((to + round_up) >> p.raw_cost_log2, raw_tiles);
+    const int raw_end = min((to + round_up) >> p.raw_cost_log2, raw_tiles);
     const int body_tiles = s.body_end - s.body_first, before = raw_tiles << p.raw_cost_log2;
-    const int body_first = s.body_first + min(max(from - before, 0), body_tiles);
-    int body_end = s.body_first + min(max(to - before, 0), body_tiles);
-    if (!exists) {
-        raw_end = raw_first;
-        body_end = body_first;
-    }
-    Stream stream;
-    stream.source = {s.sink, s.recent, p.raw_stride, p.page_stride, sink_tiles, s.recent_first, p.ring_tiles};
-    stream.raw_keys = stream.raw_values = raw_first;
-    stream.raw_end = raw_end;
-    stream.keys = stream.values = body_first;
-    stream.end = body_end;
-    stream.key_plane = s.body + uint32_t(kv_head * IQ_PAGE_TILES) * uint32_t(shape::key_bytes);
-    stream.value_plane = s.body + uint32_t(p.kv_heads * IQ_PAGE_TILES) * uint32_t(shape::key_bytes)
+    Items items;
+    items.source = {s.sink, s.recent, p.raw_stride, p.page_stride, sink_tiles, s.recent_first, p.ring_tiles};
+    items.raw_first = raw_first;
+    items.raw_count = raw_end - raw_first;
+    items.body_first = s.body_first + min(max(from - before, 0), body_tiles);
+    items.body_end = s.body_first + min(max(to - before, 0), body_tiles);
+    items.chunk_log2 = p.chunk_log2;
+    items.first_chunk = items.body_first >> p.chunk_log2;
+    items.count = items.raw_count;
+    if (items.body_end > items.body_first)
+        items.count += ((items.body_end - 1) >> p.chunk_log2) + 1 - items.first_chunk;
+    if (!exists) items.count = items.raw_count = 0;
+    items.key_plane = s.body + uint32_t(kv_head * IQ_PAGE_TILES) * uint32_t(shape::key_bytes);
+    items.value_plane = s.body + uint32_t(p.kv_heads * IQ_PAGE_TILES) * uint32_t(shape::key_bytes)
         + uint32_t(kv_head * IQ_PAGE_TILES) * uint32_t(shape::value_bytes);
-    stream.raw_keys_at = kv_head * 2 * shape::raw_bytes;
-    stream.raw_values_at = stream.raw_keys_at + shape::raw_bytes;
+    items.raw_keys_at = kv_head * 2 * shape::raw_bytes;
 
     Slot keys, values;
     keys.data = shared_address(memory) + warp * (shape::key_slot + shape::value_slot);
@@ -256,8 +265,12 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
     keys.barrier = shared_address(memory) + IQ_WARPS * (shape::key_slot + shape::value_slot) + warp * 16;
     values.barrier = keys.barrier + 8;
     keys.parity = values.parity = 0;
+    // Items that warps have taken, one counter for each problem of the block.
+    const uint32_t counter = shared_address(memory) + IQ_WARPS * (shape::key_slot + shape::value_slot + 16) + first_warp * 4;
     keys.prepare(lane);
     values.prepare(lane);
+    if (warp == first_warp && lane == 0)
+        asm volatile("st.shared.u32 [%0], %1;" ::"r"(counter), "r"(1 << s.warps_log2) : "memory");
 #if IQ_BULK_COPIES
     if (lane == 0) asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 #endif
@@ -268,53 +281,55 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
     const float *query = (const float *)p.queries + (uint64_t(index) * p.query_heads + first_head) * shape::d;
     Partials state;
     state.clear();
-    // Positions of body tiles, less 32 times their number.
-    const int offset = s.body_position;
+
+    int item = warp - first_warp;
 
     // Queries are asked for before the first tile: behind megabytes of tiles they would come late.
     if constexpr (shape::integer_keys) {
         IntegerQuery q;
         q.request(query, heads, (const float *)s.normalizer + kv_head * shape::d, p.kv_heads * shape::d, lane);
-        stream.fetch_keys(keys, lane);
-        stream.fetch_values(values, lane);
+        items.fetch_keys(item, keys, lane);
+        items.fetch_values(item, values, lane);
+        __syncthreads();
         TRACE(1);
         q.prepare(scale, lane);
         TRACE(2);
-        if (raw_first < raw_end) {
+        if (item < items.raw_count) {
             QueryChannels channels;
             HalfQuery raw;
             channels.request(query, heads, lane);
             channels.multiply(scale);
             raw.prepare(channels, lane);
 #pragma unroll 1
-            for (int i = raw_first; i < raw_end; i++) raw_chunk(state, raw, stream, tokens, keys, values, i, lane);
+            do item = raw_chunk(state, raw, items, tokens, keys, values, counter, item, lane);
+            while (item < items.raw_count);
         }
         TRACE(3);
 #pragma unroll 1
-        for (int i = body_first; i < body_end; i += stream.count(i)) {
-            const int count = stream.count(i);
+        while (item < items.count) {
             if constexpr (shape::single)
-                body_chunk(state, q, stream, keys, values, i, count, lane, offset + 32 * i, s.visible);
+                item = body_chunk(state, q, items, keys, values, counter, item, lane, s.body_position, s.visible);
             else
-                body_chunk(state, IntegerScores{q}, stream, keys, values, i, count, lane, offset + 32 * i, s.visible);
+                item = body_chunk(state, IntegerScores{q}, items, keys, values, counter, item, lane, s.body_position, s.visible);
         }
     } else {
         QueryChannels channels;
         channels.request(query, heads, lane);
-        stream.fetch_keys(keys, lane);
-        stream.fetch_values(values, lane);
+        items.fetch_keys(item, keys, lane);
+        items.fetch_values(item, values, lane);
+        __syncthreads();
         channels.multiply(scale);
         HalfQuery raw;
         raw.prepare(channels, lane);
 #pragma unroll 1
-        for (int i = raw_first; i < raw_end; i++) raw_chunk(state, raw, stream, tokens, keys, values, i, lane);
+        while (item < items.raw_count)
+            item = raw_chunk(state, raw, items, tokens, keys, values, counter, item, lane);
 #pragma unroll 1
-        for (int i = body_first; i < body_end; i += stream.count(i)) {
-            const int count = stream.count(i);
+        while (item < items.count) {
             if constexpr (IQ_KEY_KIND == IQ_HALF)
-                body_chunk(state, RawScores{raw}, stream, keys, values, i, count, lane, offset + 32 * i, s.visible);
+                item = body_chunk(state, RawScores{raw}, items, keys, values, counter, item, lane, s.body_position, s.visible);
             else
-                body_chunk(state, OuterScores{channels}, stream, keys, values, i, count, lane, offset + 32 * i, s.visible);
+                item = body_chunk(state, OuterScores{channels}, items, keys, values, counter, item, lane, s.body_position, s.visible);
         }
     }
     TRACE(4);

@@ -164,7 +164,7 @@ __device__ __forceinline__ void merge_block(
     Partials &state, char *memory, const iq_decode &p, const iq_sequence &s, int index, int problem, bool exists,
     int first_head, int heads, int split, int warp, int lane) {
     constexpr int warp_floats = shape::merge_heads * shape::merge_stride;
-    float *values = (float *)(memory + IQ_WARPS * (shape::key_slot + shape::value_slot + 16));
+    float *values = (float *)(memory + IQ_WARPS * (shape::key_slot + shape::value_slot + 20));
     float2 *sums = (float2 *)(values + IQ_WARPS * warp_floats);
     store_partial(state, values + warp * warp_floats, sums + warp * shape::merge_heads, lane);
     TRACE(5);

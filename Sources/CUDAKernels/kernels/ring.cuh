@@ -24,24 +24,17 @@ struct Slot {
 #endif
     }
 
-    /// Announces the bytes of the next chunk. Copy engine: lane 0 only.
-    __device__ __forceinline__ void expect(uint32_t bytes) const {
+    /// Copies `bytes` (a multiple of 16) to the slot. Copy engine: lane 0 only; else all lanes.
+    __device__ __forceinline__ void copy(uint64_t source, uint32_t bytes, int lane) const {
 #if IQ_BULK_COPIES
         asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-#endif
-    }
-
-    /// Copies `bytes` (a multiple of 16) to `offset` of the slot. Copy engine: lane 0 only; else all lanes.
-    __device__ __forceinline__ void copy(uint32_t offset, uint64_t source, uint32_t bytes, int lane) const {
-#if IQ_BULK_COPIES
         asm volatile(
-            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(data + offset),
+            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(data),
             "l"(source), "r"(bytes), "r"(barrier)
             : "memory");
 #else
         for (uint32_t at = lane * 16; at < bytes; at += 512)
-            asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(data + offset + at), "l"(source + at)
-                         : "memory");
+            asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(data + at), "l"(source + at) : "memory");
 #endif
     }
 
