@@ -24,6 +24,27 @@ static const char seal_cu[] = {
 static const char unpack_cu[] = {
 #embed "kernels/unpack.cu"
     , 0};
+static const char decode_shape_cuh[] = {
+#embed "kernels/decode_shape.cuh"
+    , 0};
+static const char expand_cuh[] = {
+#embed "kernels/expand.cuh"
+    , 0};
+static const char merge_cuh[] = {
+#embed "kernels/merge.cuh"
+    , 0};
+static const char ptx_cuh[] = {
+#embed "kernels/ptx.cuh"
+    , 0};
+static const char ring_cuh[] = {
+#embed "kernels/ring.cuh"
+    , 0};
+static const char tile_half_cuh[] = {
+#embed "kernels/tile_half.cuh"
+    , 0};
+static const char tile_integer_cuh[] = {
+#embed "kernels/tile_integer.cuh"
+    , 0};
 static const char device_append_h[] = {
 #embed "include/iq_device_append.h"
     , 0};
@@ -51,6 +72,13 @@ static const struct iq_source sources[] = {
     {"probe.cu", probe_cu},
     {"seal.cu", seal_cu},
     {"unpack.cu", unpack_cu},
+    {"decode_shape.cuh", decode_shape_cuh},
+    {"expand.cuh", expand_cuh},
+    {"merge.cuh", merge_cuh},
+    {"ptx.cuh", ptx_cuh},
+    {"ring.cuh", ring_cuh},
+    {"tile_half.cuh", tile_half_cuh},
+    {"tile_integer.cuh", tile_integer_cuh},
     {"iq_device_append.h", device_append_h},
     {"iq_device_cache.h", device_cache_h},
     {"iq_device_prefill.h", device_prefill_h},

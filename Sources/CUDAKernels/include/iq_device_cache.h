@@ -46,8 +46,9 @@ struct iq_sequence {
     /// First position that the query sees.
     int32_t visible;
     // The plan of a decode launch (DecodePlan):
-    /// Cost that one warp takes: a body tile is one, a raw tile `raw_cost`, a power of two. Warp w of a problem takes costs
-    /// [w, w + 1) · units; raw tile i begins at raw_cost · i, body tile b of the visible ones at raw_cost · raw tiles + b.
+    /// Cost that one split takes: a body tile is one, a raw tile `raw_cost`, a power of two. Split s of a problem takes
+    /// costs [s, s + 1) · units; raw tile i begins at raw_cost · i, body tile b of the visible ones at
+    /// raw_cost · raw tiles + b.
     int32_t units;
     /// First block of the sequence in the grid.
     int32_t first_block;
@@ -79,6 +80,7 @@ struct iq_decode {
     int32_t polls;             // 1: all blocks are resident, so that partials are waited for
     int32_t chunks;            // problems of one KV head: the grid's second dimension
     int32_t ratio;             // query heads of a KV head
-    int32_t reserved[3];
+    int32_t chunk_log2;        // body tiles that a warp takes at a time: 1, 2 or 4
+    int32_t reserved[2];
 };
 #endif
