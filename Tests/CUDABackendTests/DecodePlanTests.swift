@@ -5,7 +5,7 @@ import Testing
 @Suite struct DecodePlanTests {
     typealias Length = DecodePlan.Length
 
-    /// What each warp of a problem takes, as the kernel finds it; then that nothing is missing, double or idle.
+    /// What each split of a problem takes, as the kernel finds it; then that nothing is missing, double or idle.
     private func check(
         _ plan: DecodePlan, _ lengths: [Length], ratio: Int, kvHeads: Int, warps: Int, step: Int = 4
     )
@@ -34,25 +34,21 @@ import Testing
                 guard share.firstPartial == partial else { return "first partial" }
                 partial += problems * share.splits
             }
-            block += share.columns(kvHeads: kvHeads, warps: warps)
+            block += share.columns(kvHeads: kvHeads, blockWarps: warps)
             var raw = [Int](repeating: 0, count: length.rawTiles)
             var body = [Int](repeating: 0, count: length.bodyTiles)
             for split in 0..<share.splits {
                 var found = 0
-                for warp in 0..<share.warps {
-                    let first = (split * share.warps + warp) * share.units
-                    let end = first + share.units
-                    for tile in raw.indices where (first..<end).contains(plan.rawCost * tile) {
-                        raw[tile] += 1
-                        found += 1
-                    }
-                    let start = plan.rawCost * length.rawTiles
-                    for tile in max(
-                        0, first - start)..<max(0, min(end - start, body.count), first - start)
-                    {
-                        body[tile] += 1
-                        found += 1
-                    }
+                let first = split * share.units
+                let end = first + share.units
+                for tile in raw.indices where (first..<end).contains(plan.rawCost * tile) {
+                    raw[tile] += 1
+                    found += 1
+                }
+                let start = plan.rawCost * length.rawTiles
+                for tile in body.indices where (first..<end).contains(start + tile) {
+                    body[tile] += 1
+                    found += 1
                 }
                 if found == 0, share.splits > 1 { return "split \(split) of \(share) is idle" }
             }
@@ -112,27 +108,41 @@ import Testing
             lengths: lengths, ratio: 4, kvHeads: 8, headSize: 128, rawCost: 4,
             seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8))
         #expect(check(plan, lengths, ratio: 4, kvHeads: 8, warps: 8) == nil)
-        #expect(plan.shares.allSatisfy { $0.splits == 1 && $0.warps == 1 })
-        #expect(plan.blocks == 3)
+        #expect(plan.shares.allSatisfy { $0.splits == 1 && $0.warps == 8 })
+        #expect(plan.blocks == 24)
     }
 
-    /// The shapes that the speed table has, on 132 multiprocessors.
+    /// Shapes of the speed table on 132 multiprocessors: batch, KV heads, ratio, body tiles; splits or, where there are
+    /// more problems than multiprocessors, blocks of 4 warps that do not share.
     @Test(arguments: [
-        (1, 32, 1, 1024, 128), (1, 8, 4, 1024, 120), (8, 32, 1, 1024, 128), (8, 8, 4, 256, 128),
-        (1, 8, 4, 4096, 128),
+        (1, 32, 1, 1024, 4), (1, 8, 4, 1024, 16), (8, 8, 4, 256, 2), (1, 8, 4, 4096, 16),
+        (1, 8, 4, 60, 9), (3, 44, 1, 300, 1),
     ])
     func knownShapesFillTheDevice(
-        _ batch: Int, _ kvHeads: Int, _ ratio: Int, _ tiles: Int, _ blocks: Int
+        _ batch: Int, _ kvHeads: Int, _ ratio: Int, _ tiles: Int, _ splits: Int
     ) {
         let plan = DecodePlan(
             lengths: .init(repeating: Length(bodyTiles: tiles, rawTiles: 5), count: batch),
             ratio: ratio, kvHeads: kvHeads, headSize: 128, rawCost: 4,
             seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8))
         #expect(plan.isOneWave)
-        #expect(plan.blocks == blocks)
+        #expect(plan.shares.allSatisfy { $0.splits == splits && $0.warps == 8 })
     }
 
-    @Test func longSequencesGetMoreWarps() {
+    @Test(arguments: [
+        (8, 32, 4, 256), (32, 8, 4, 256), (64, 8, 2, 256), (64, 16, 1, 256), (64, 32, 1, 512),
+    ])
+    func manyProblemsShareBlocks(_ batch: Int, _ kvHeads: Int, _ warps: Int, _ blocks: Int) {
+        let plan = DecodePlan(
+            lengths: .init(repeating: Length(bodyTiles: 500, rawTiles: 5), count: batch),
+            ratio: 1, kvHeads: kvHeads, headSize: 128, rawCost: 4,
+            seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 2, warps: 4))
+        #expect(plan.shares.allSatisfy { $0.splits == 1 && $0.warps == warps })
+        #expect(plan.blocks == blocks)
+        #expect(plan.isOneWave == (blocks <= 264))
+    }
+
+    @Test func longSequencesGetMoreBlocks() {
         let lengths = [
             Length(bodyTiles: 4096, rawTiles: 5), Length(bodyTiles: 64, rawTiles: 5),
             Length(bodyTiles: 512, rawTiles: 5),
@@ -140,11 +150,22 @@ import Testing
         let plan = DecodePlan(
             lengths: lengths, ratio: 4, kvHeads: 8, headSize: 128, rawCost: 4,
             seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8))
-        let warps = plan.shares.map { $0.splits * $0.warps }
+        let splits = plan.shares.map(\.splits)
         #expect(plan.isOneWave)
-        #expect(warps[0] > 5 * warps[2] && warps[2] > warps[1])
+        #expect(splits[0] > 5 * splits[2] && splits[2] > splits[1])
         // Nobody takes twice what an even cut would give.
-        let total = 8 * (4096 + 64 + 512 + 3 * 25)
-        #expect(plan.shares.allSatisfy { $0.units <= 2 * total / (132 * 8) })
+        let total = 8 * (4096 + 64 + 512 + 3 * 20)
+        #expect(plan.shares.allSatisfy { $0.units <= 2 * total / 132 })
+    }
+
+    @Test func warpsTakeFewerTilesAtATimeWhereTheyHaveFew() {
+        func chunk(_ tiles: Int) -> Int {
+            DecodePlan(
+                lengths: [Length(bodyTiles: tiles, rawTiles: 0)], ratio: 1, kvHeads: 132,
+                headSize: 128, rawCost: 4,
+                seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 1, warps: 8)
+            ).chunkLog2
+        }
+        #expect([0, 8, 11, 12, 23, 24, 1000].map(chunk) == [2, 0, 0, 1, 1, 2, 2])
     }
 }

@@ -118,16 +118,16 @@ struct KernelCacheTests {
             let context = try standIn.context()
             let kernel = try KernelCache(context, compiler: compiler, folder: nil).function(variant)
             let stream = try CUDAStream(context)
-            var decode = iq_decode()
-            decode.queries = 0x1122_3344_5566_7788
-            decode.scale = 0.125
-            decode.sequence.63.body_end = 77
-            standIn.setParameterSize(MemoryLayout<iq_decode>.size, of: "first")
-            try stream.launch(kernel, grid: LaunchSize(3, 8), block: 128, parameters: decode)
-            let told = try #require(standIn.launches.first?.parameters(as: iq_decode.self))
+            var append = iq_append()
+            append.queries = 0x1122_3344_5566_7788
+            append.pairs = 32
+            append.sequence.63.count = 77
+            standIn.setParameterSize(MemoryLayout<iq_append>.size, of: "first")
+            try stream.launch(kernel, grid: LaunchSize(3, 8), block: 128, parameters: append)
+            let told = try #require(standIn.launches.first?.parameters(as: iq_append.self))
             #expect(told.queries == 0x1122_3344_5566_7788)
-            #expect(told.scale == 0.125)
-            #expect(told.sequence.63.body_end == 77)
+            #expect(told.pairs == 32)
+            #expect(told.sequence.63.count == 77)
         }
     }
 }

@@ -4,77 +4,103 @@ import KVCache
 
 /// Decode attention of one kind of layer: one new token of each of up to 64 sequences, in one launch.
 ///
-/// Keeps the scratch that launches of a stream share. Not thread-safe; not for launches that run at the same time.
+/// Has two kernels: one whose blocks fill a multiprocessor, and one with smaller blocks for when there are more problems
+/// than multiprocessors. Keeps the scratch that launches of a stream share. Not thread-safe; not for launches that run at
+/// the same time.
 package final class DecodeAttention {
     package let context: CUDAContext
-    package let shape: DecodeShape
-    package let seats: DecodePlan.Seats
     /// See ``DecodePlan``.
-    package var leastUnits = 1
+    package var leastUnits: Int?
     private let layer: DeviceLayout.Layer
     private let pageStride: Int
-    private let function: KernelFunction
+    private let kernels: KernelCache
+    private let shapes: [DecodeShape]
+    private var loaded: [Loaded?]
     private var partials: DeviceBuffer
     private var counters: DeviceBuffer
     private let parameters: UnsafeMutableRawPointer
 
+    private struct Loaded {
+        let function: KernelFunction
+        let seats: DecodePlan.Seats
+    }
+
+    /// A plan, and the kernel that it is made for.
+    package struct Plan {
+        package let cut: DecodePlan
+        fileprivate let kernel: Int
+    }
+
     /// - Parameters:
-    ///   - layer: its formats and shape are what the kernel is made for.
+    ///   - layer: its formats and shape are what the kernels are made for.
     ///   - mostSequences: of one launch.
-    ///   - warps, blocks: warps of a block, and blocks of a multiprocessor.
     package init(
-        _ layer: DeviceLayout.Layer, pageStride: Int, mostSequences: Int, kernels: KernelCache,
-        on stream: borrowing CUDAStream, warps: Int = 8, blocks: Int = 1
+        _ layer: DeviceLayout.Layer, pageStride: Int, mostSequences: Int, kernels: KernelCache
     ) throws(CUDABackendError) {
         guard (1...Int(IQ_MOST_SEQUENCES)).contains(mostSequences) else {
             throw .tooManySequences(mostSequences, most: Int(IQ_MOST_SEQUENCES))
         }
         self.layer = layer
         self.pageStride = pageStride
+        self.kernels = kernels
         context = kernels.context
-        let (d, ratio) = (layer.shape.headSize, layer.shape.groupRatio)
-        let chunks = DecodePlan.chunks(ratio: ratio, headSize: d)
-        shape = DecodeShape(
-            layer.policy, headSize: d, heads: (ratio + chunks - 1) / chunks, warps: warps,
-            blocks: blocks, sequences: mostSequences == 1 ? 1 : Int(IQ_MOST_SEQUENCES))
+        let context = context
+        shapes = DecodeShape.choices(layer, sequences: mostSequences)
+        loaded = shapes.map { _ in nil }
         do throws(CUDAError) {
-            function = try kernels.function(shape.variant)
-            try function.setMaximumDynamicShared(shape.sharedBytes)
-            let seated = try function.blocksPerMultiprocessor(
-                threads: 32 * warps, sharedBytes: shape.sharedBytes)
-            seats = DecodePlan.Seats(
-                multiprocessors: context.device.multiprocessors,
-                blocksPerMultiprocessor: max(1, min(seated, blocks)), warps: warps)
             partials = try DeviceBuffer(context, byteCount: 0)
             counters = try DeviceBuffer(context, byteCount: 0)
         } catch { throw CUDABackendError(error) }
         let size =
-            MemoryLayout<iq_decode>.stride + shape.sequences * MemoryLayout<iq_sequence>.stride
+            MemoryLayout<iq_decode>.stride
+            + shapes[0].sequences * MemoryLayout<iq_sequence>.stride
         parameters = .allocate(byteCount: size, alignment: 16)
         parameters.initializeMemory(as: UInt8.self, repeating: 0, count: size)
-        try reserve(records: 2 * seats.blocks, on: stream)
     }
 
     deinit { parameters.deallocate() }
 
-    /// How a launch over these sequences is cut. The same for all layers of one kind.
-    package func plan(_ sequences: [iq_sequence]) -> DecodePlan {
-        DecodePlan(
-            lengths: sequences.map(DecodePlan.Length.init), ratio: layer.shape.groupRatio,
-            kvHeads: layer.shape.kvHeads, headSize: layer.shape.headSize, rawCost: layer.rawCost,
-            seats: seats, leastUnits: leastUnits)
+    private func kernel(_ index: Int) throws(CUDABackendError) -> Loaded {
+        if let loaded = loaded[index] { return loaded }
+        let shape = shapes[index]
+        do throws(CUDAError) {
+            let function = try kernels.function(shape.variant)
+            try function.setMaximumDynamicShared(shape.sharedBytes)
+            let seated = try function.blocksPerMultiprocessor(
+                threads: 32 * shape.warps, sharedBytes: shape.sharedBytes)
+            let result = Loaded(
+                function: function,
+                seats: DecodePlan.Seats(
+                    multiprocessors: context.device.multiprocessors,
+                    blocksPerMultiprocessor: max(1, min(seated, shape.blocks)), warps: shape.warps))
+            loaded[index] = result
+            return result
+        } catch { throw CUDABackendError(error) }
+    }
+
+    /// How a launch over these sequences is cut, and room for its partials. The same for all layers of one kind. Must not
+    /// be called while a graph is being recorded.
+    package func plan(
+        _ sequences: [iq_sequence], on stream: borrowing CUDAStream
+    ) throws(CUDABackendError) -> Plan {
+        let shape = layer.shape
+        let chunks = DecodePlan.chunks(ratio: shape.groupRatio, headSize: shape.headSize)
+        let problems = sequences.count * shape.kvHeads * chunks
+        let index =
+            shapes.count > 1 && problems > context.device.multiprocessors ? 1 : 0
+        let cut = DecodePlan(
+            lengths: sequences.map(DecodePlan.Length.init), ratio: shape.groupRatio,
+            kvHeads: shape.kvHeads, headSize: shape.headSize, rawCost: layer.rawCost,
+            seats: try kernel(index).seats, leastUnits: leastUnits)
+        try reserve(records: cut.partials, on: stream)
+        return Plan(cut: cut, kernel: index)
     }
 
     /// The same for one layer of some caches, each seen by the query of its last token.
-    package func plan(_ caches: [DeviceCache], layer: Int) -> DecodePlan {
-        plan(caches.map { $0.sequence(layer: layer) })
-    }
-
-    /// Makes room for the partials of a plan. Must not be called while a graph is being recorded.
-    package func prepare(
-        for plan: DecodePlan, on stream: borrowing CUDAStream
-    ) throws(CUDABackendError) {
-        try reserve(records: plan.partials, on: stream)
+    package func plan(
+        _ caches: [DeviceCache], layer: Int, on stream: borrowing CUDAStream
+    ) throws(CUDABackendError) -> Plan {
+        try plan(caches.map { $0.sequence(layer: layer) }, on: stream)
     }
 
     /// Attention of one token of each sequence.
@@ -82,16 +108,16 @@ package final class DecodeAttention {
     /// - Parameters:
     ///   - queries, output: addresses of float32 `[sequence][query heads][d]`; queries after RoPE.
     ///   - sequences: as ``DeviceCache/sequence(layer:position:)`` gives them, of layers of this kind.
-    ///   - plan: of ``plan(_:)``, prepared.
     package func launch(
-        queries: UInt64, output: UInt64, sequences: [iq_sequence], plan: DecodePlan,
+        queries: UInt64, output: UInt64, sequences: [iq_sequence], plan: Plan,
         overlapsPrevious: Bool = false, on stream: borrowing CUDAStream
     ) throws(CUDABackendError) {
-        guard sequences.count <= shape.sequences, sequences.count == plan.shares.count else {
+        let (cut, shape) = (plan.cut, shapes[plan.kernel])
+        guard sequences.count <= shape.sequences, sequences.count == cut.shares.count else {
             throw .tooManySequences(sequences.count, most: shape.sequences)
         }
         guard !sequences.isEmpty else { return }
-        precondition(4 * plan.partials * shape.recordFloats <= partials.byteCount)
+        precondition(4 * cut.partials * shape.recordFloats <= partials.byteCount)
         var head = iq_decode()
         head.queries = queries
         head.output = output
@@ -104,13 +130,14 @@ package final class DecodeAttention {
         head.kv_heads = Int32(layer.shape.kvHeads)
         head.ring_tiles = Int32(layer.ringTiles)
         head.scale = layer.shape.attentionScale
-        head.raw_cost_log2 = Int32(plan.rawCost.trailingZeroBitCount)
-        head.polls = plan.isOneWave ? 1 : 0
-        head.chunks = Int32(plan.chunks)
+        head.raw_cost_log2 = Int32(cut.rawCost.trailingZeroBitCount)
+        head.polls = cut.isOneWave ? 1 : 0
+        head.chunks = Int32(cut.chunks)
         head.ratio = Int32(layer.shape.groupRatio)
+        head.chunk_log2 = Int32(min(cut.chunkLog2, shape.mostChunkLog2))
         parameters.storeBytes(of: head, as: iq_decode.self)
         let rest = parameters + MemoryLayout<iq_decode>.stride
-        for (index, share) in plan.shares.enumerated() {
+        for (index, share) in cut.shares.enumerated() {
             var sequence = sequences[index]
             sequence.units = Int32(share.units)
             sequence.first_block = Int32(share.firstBlock)
@@ -122,18 +149,18 @@ package final class DecodeAttention {
                 of: sequence, toByteOffset: index * MemoryLayout<iq_sequence>.stride,
                 as: iq_sequence.self)
         }
+        let function = try kernel(plan.kernel).function
         do throws(CUDAError) {
             try stream.launch(
-                function, grid: LaunchSize(plan.columns, plan.chunks),
-                block: LaunchSize(32 * shape.warps),
-                sharedBytes: shape.sharedBytes, overlapsPrevious: overlapsPrevious,
-                parametersAt: UnsafeRawPointer(parameters))
+                function, grid: LaunchSize(cut.columns, cut.chunks),
+                block: LaunchSize(32 * shape.warps), sharedBytes: shape.sharedBytes,
+                overlapsPrevious: overlapsPrevious, parametersAt: UnsafeRawPointer(parameters))
         } catch { throw CUDABackendError(error) }
     }
 
     /// The same over one layer of some caches, each seen by the query of its last token.
     package func launch(
-        queries: UInt64, output: UInt64, caches: [DeviceCache], layer: Int, plan: DecodePlan,
+        queries: UInt64, output: UInt64, caches: [DeviceCache], layer: Int, plan: Plan,
         overlapsPrevious: Bool = false, on stream: borrowing CUDAStream
     ) throws(CUDABackendError) {
         try launch(
@@ -142,10 +169,17 @@ package final class DecodeAttention {
             overlapsPrevious: overlapsPrevious, on: stream)
     }
 
-    /// Whether a launch gave up waiting for its other blocks, which only a broken device does. Waits for the stream.
+    /// Whether a launch gave up waiting for its other blocks, which only a broken device or a broken-off launch makes it
+    /// do. Then scratch is made good again. Waits for the stream.
     package func gaveUp(on stream: borrowing CUDAStream) throws(CUDABackendError) -> Bool {
+        guard counters.byteCount > 0 else { return false }
         do throws(CUDAError) {
-            return try counters.read(Int32.self, count: 1, waitingOn: stream)[0] != 0
+            guard try counters.read(Int32.self, count: 1, waitingOn: stream)[0] != 0 else {
+                return false
+            }
+            try partials.fill(0xFF, on: stream)
+            try counters.fill(0, on: stream)
+            return true
         } catch { throw CUDABackendError(error) }
     }
 
@@ -153,16 +187,34 @@ package final class DecodeAttention {
     private func reserve(
         records: Int, on stream: borrowing CUDAStream
     ) throws(CUDABackendError) {
-        let bytes = 4 * records * shape.recordFloats
-        guard bytes > partials.byteCount else { return }
+        let bytes = 4 * records * shapes[0].recordFloats
+        // The first counter is there even if nothing is merged.
+        guard bytes > partials.byteCount || counters.byteCount == 0 else { return }
+        let context = context
         do throws(CUDAError) {
             // The old ones may be in use still; giving them back waits for that.
             partials = try DeviceBuffer(
-                context, byteCount: bytes, purpose: "partial sums of attention")
+                context, byteCount: max(bytes, 16), purpose: "partial sums of attention")
             counters = try DeviceBuffer(
                 context, byteCount: 4 * (records + 1), purpose: "counters of attention")
             try partials.fill(0xFF, on: stream)
             try counters.fill(0, on: stream)
         } catch { throw CUDABackendError(error) }
+    }
+}
+
+extension DecodeShape {
+    /// The kernels of one kind of layer: blocks that fill a multiprocessor, then smaller ones.
+    static func choices(_ layer: DeviceLayout.Layer, sequences: Int) -> [DecodeShape] {
+        let (d, ratio) = (layer.shape.headSize, layer.shape.groupRatio)
+        let chunks = DecodePlan.chunks(ratio: ratio, headSize: d)
+        let heads = (ratio + chunks - 1) / chunks
+        let most = sequences == 1 ? 1 : sequences <= 8 ? 8 : Int(IQ_MOST_SEQUENCES)
+        // Heads of 256 channels leave room for one block of four warps.
+        return (d > 128 ? [(4, 1)] : [(8, 1), (4, 2)]).map { warps, blocks in
+            DecodeShape(
+                layer.policy, headSize: d, heads: heads, warps: warps, blocks: blocks,
+                sequences: most)
+        }
     }
 }

@@ -6,6 +6,7 @@ package struct DecodeShape: Sendable, Hashable {
     package let keys: TensorFormat
     package let values: TensorFormat
     package let headSize: Int
+    package let isNormalized: Bool
     /// Query heads of a problem.
     package let heads: Int
     /// Warps of a block.
@@ -18,7 +19,7 @@ package struct DecodeShape: Sendable, Hashable {
     package init(
         _ policy: LayerPolicy, headSize: Int, heads: Int, warps: Int, blocks: Int, sequences: Int
     ) {
-        // Neither the fit of scales nor, for keys, more than the bias makes a difference to a reader.
+        isNormalized = policy.keyNormalization != nil
         keys = policy.keys
         values = policy.values
         self.headSize = headSize
@@ -44,11 +45,14 @@ package struct DecodeShape: Sendable, Hashable {
         TileLayout.values(headSize: headSize, format: values).byteCount
     }
 
-    /// Tiles that are fetched together.
+    /// Tiles that are fetched together at most.
     private var load: Int {
         let largest = max(keyBytes, valueBytes)
         return largest > 4608 ? 1 : largest > 2304 ? 2 : 4
     }
+
+    /// Its binary logarithm.
+    package var mostChunkLog2: Int { load.trailingZeroBitCount }
 
     private func slot(_ tile: Int) -> Int {
         (max(load * tile, 2 * TileLayout.tokens * headSize) + 127) / 128 * 128
@@ -64,7 +68,7 @@ package struct DecodeShape: Sendable, Hashable {
     package var variant: KernelVariant {
         let definitions: [String: Int] = [
             "IQ_HEAD_SIZE": headSize, "IQ_HEADS": heads, "IQ_WARPS": warps, "IQ_BLOCKS": blocks,
-            "IQ_SEQUENCES": sequences,
+            "IQ_SEQUENCES": sequences, "IQ_NORMALIZED": isNormalized ? 1 : 0,
             "IQ_KEY_KIND": Int(keys.deviceKind(.keys).rawValue),
             "IQ_KEY_BITS": keys.grouped?.bits ?? 16, "IQ_KEY_BIAS": Self.bias(keys),
             "IQ_KEY_ZEROS": keys.grouped?.storesZeros == true ? 1 : 0,

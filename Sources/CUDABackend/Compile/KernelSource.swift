@@ -13,7 +13,9 @@ package enum KernelSource {
     }()
 
     /// What `.cu` files may include, by name.
-    static let headers: [String] = texts.keys.filter { $0.hasSuffix(".h") }.sorted()
+    static let headers: [String] = texts.keys.filter {
+        $0.hasSuffix(".h") || $0.hasSuffix(".cuh")
+    }.sorted()
 
     /// Names of the `.cu` files.
     package static let kernels: [String] = texts.keys.filter { $0.hasSuffix(".cu") }.sorted()

@@ -3,14 +3,13 @@
 ///     problem   one sequence, one KV head, one chunk of the query heads that share it
 ///     cost      of a problem: body tiles + rawCost · raw tiles, in the time of a body tile. Raw tile i begins at cost
 ///               rawCost · i, body tile b at rawCost · raw tiles + b
-///     warp w    of a problem takes the tiles that begin in [w · units, (w + 1) · units)
+///     split s   of a problem takes the tiles that begin in [s · units, (s + 1) · units); its warps share them out
 ///
-/// The raw cost is a power of two. The grid is (blocks of all sequences' KV heads) × chunks.
-///
-/// A problem has either whole blocks, `splits` of them, or `warps` of one block that it shares with others. All blocks
-/// of a launch run at once if they can: the plan is the one with the fewest units a warp whose blocks fit one wave,
-/// so that long sequences get more warps than short ones and all end at the same time. If even one warp for each
-/// problem does not fit, there are as few waves as possible.
+/// A problem has either whole blocks, `splits` of them, or `warps` of one block that it shares with others. The grid is
+/// (blocks of all sequences' KV heads) × chunks. All blocks of a launch run at once if they can: the plan is the one with
+/// the least cost a warp whose blocks fit one wave, so that long sequences get more warps than short ones and all end at
+/// the same time. Blocks are shared only if there are not enough for all problems; if even one warp for each problem is
+/// too much, there are as few waves as possible.
 package struct DecodePlan: Sendable, Hashable {
     /// What the GPU seats at once.
     package struct Seats: Sendable, Hashable {
@@ -41,7 +40,7 @@ package struct DecodePlan: Sendable, Hashable {
 
     /// The part of a launch that works on one sequence.
     package struct Share: Sendable, Hashable {
-        /// Cost that one warp takes.
+        /// Cost that one split takes.
         package var units: Int
         /// In the grid's first dimension, as all blocks of a sequence.
         package var firstBlock: Int
@@ -55,6 +54,12 @@ package struct DecodePlan: Sendable, Hashable {
         /// ⌈2³² / splits⌉, with which the kernel divides by splits; 0 for 1.
         package var splitsMagic: UInt32 {
             splits > 1 ? UInt32(((1 << 32) + splits - 1) / splits) : 0
+        }
+
+        /// Blocks of the grid's first dimension that work on a sequence, if a block has `blockWarps` warps.
+        package func columns(kvHeads: Int, blockWarps: Int) -> Int {
+            let together = blockWarps / warps
+            return splits > 1 ? kvHeads * splits : (kvHeads + together - 1) / together
         }
     }
 
@@ -83,103 +88,92 @@ package struct DecodePlan: Sendable, Hashable {
     package private(set) var partials = 0
     /// Whether all blocks run at once, so that one may wait for another.
     package private(set) var isOneWave = true
+    /// Binary logarithm of the body tiles that a warp should take at a time, at most 4: fewer where it has few.
+    package private(set) var chunkLog2 = 0
 
     /// - Parameters:
     ///   - ratio: query heads of a KV head.
     ///   - rawCost: time of a raw tile over that of a body tile, a power of two; see ``DeviceLayout/Layer/rawCost``.
-    ///   - leastUnits: a warp's share is not made smaller than this, since merging more partials takes longer.
+    ///   - leastUnits: a split is not made smaller than this, since merging more partials takes longer; a block's warps
+    ///     if not given.
     package init(
         lengths: [Length], ratio: Int, kvHeads: Int, headSize: Int, rawCost: Int, seats: Seats,
-        leastUnits: Int = 1
+        leastUnits: Int? = nil
     ) {
-        chunks = Self.chunks(ratio: ratio, headSize: headSize)
+        let chunks = Self.chunks(ratio: ratio, headSize: headSize)
+        self.chunks = chunks
         headsPerProblem = (ratio + chunks - 1) / chunks
         self.rawCost = rawCost
-        let chunks = chunks
         problems = kvHeads * chunks * lengths.count
-        let extents = lengths.map { Extent($0, rawCost: rawCost) }
+        let warps = seats.warps
+        let least = max(1, leastUnits ?? warps)
+        let mayShare = problems > seats.blocks
+        let extents = lengths.map {
+            Extent($0, rawCost: rawCost, warps: warps, least: least, mayShare: mayShare)
+        }
         func blocks(_ units: Int) -> Int {
             chunks
                 * extents.reduce(0) {
-                    $0 + $1.blocks(units: units, kvHeads: kvHeads, warps: seats.warps)
+                    $0 + $1.share(units: units).columns(kvHeads: kvHeads, blockWarps: warps)
                 }
         }
-        // Beyond the largest cost every problem has one warp.
-        let largest = extents.reduce(1) { max($0, $1.end) }
+        // At this cost every problem has one warp or, where blocks are not shared, one block.
+        let largest = extents.reduce(1) { max($0, $1.end) } * (mayShare ? warps : 1)
         let waves = max(1, (blocks(largest) + seats.blocks - 1) / seats.blocks)
-        var low = min(max(leastUnits, 1), largest)
+        var low = min(least, largest)
         var high = largest
         while low < high {
             let middle = low + (high - low) / 2
-            if blocks(middle) <= waves * seats.blocks {
-                high = middle
-            } else {
-                low = middle + 1
-            }
+            if blocks(middle) <= waves * seats.blocks { high = middle } else { low = middle + 1 }
         }
-        for extent in extents {
-            var share = extent.share(units: low, warps: seats.warps)
+        var thinnest = Double.infinity
+        for (extent, length) in zip(extents, lengths) {
+            var share = extent.share(units: low)
             share.firstBlock = columns
             share.firstPartial = partials
-            columns += share.columns(kvHeads: kvHeads, warps: seats.warps)
+            columns += share.columns(kvHeads: kvHeads, blockWarps: warps)
             if share.splits > 1 { partials += kvHeads * chunks * share.splits }
             shares.append(share)
+            if length.bodyTiles > 0 {
+                let tiles = (length.bodyTiles + share.splits - 1) / share.splits
+                thinnest = min(thinnest, Double(tiles) / Double(share.warps))
+            }
         }
         isOneWave = self.blocks <= seats.blocks
+        chunkLog2 = thinnest >= 3 ? 2 : thinnest >= 1.5 ? 1 : 0
     }
 
-    /// Tiles' beginnings lie in 0 ..< end.
+    /// The problems of one sequence: their tiles begin in 0 ..< end.
     private struct Extent {
         let end: Int
-        let rawCost: Int
-        let hasRaw: Bool
+        private let warps: Int
+        private let least: Int
+        private let mayShare: Bool
 
-        init(_ length: Length, rawCost: Int) {
-            self.rawCost = rawCost
-            hasRaw = length.rawTiles > 0
+        init(_ length: Length, rawCost: Int, warps: Int, least: Int, mayShare: Bool) {
             let raw = rawCost * length.rawTiles
             end = length.bodyTiles > 0 ? raw + length.bodyTiles : max(0, raw - rawCost + 1)
+            self.warps = warps
+            // A split without the beginning of a tile would have nothing to do.
+            self.least = length.rawTiles > 0 ? max(least, rawCost) : least
+            self.mayShare = mayShare
         }
 
-        /// Warps of a problem if none takes more than `units`: 1, 2, 4 … up to a block's, then whole blocks.
-        func share(units: Int, warps: Int) -> Share {
-            // Nothing to see; one warp writes zeros.
-            guard end > 0 else { return share(units: 1, splits: 1, warps: 1) }
-            let needed = (end + units - 1) / units
-            if needed <= warps / 2 {
-                var count = 1
-                while count < needed { count *= 2 }
-                return share(units: aligned((end + count - 1) / count), splits: 1, warps: count)
-            }
-            // A block without the beginning of a tile would have nothing to do.
-            let least = hasRaw ? (rawCost + warps - 1) / warps : 1
-            let most = max(units, least) * warps
-            let splits = (end + most - 1) / most
-            let each = aligned(max(least, (end + splits * warps - 1) / (splits * warps)))
-            return share(
-                units: each, splits: (end + each * warps - 1) / (each * warps), warps: warps)
+        /// Warps, then blocks, of a problem if no block takes more than `units`.
+        func share(units: Int) -> Share {
+            var count = mayShare ? 1 : warps
+            while count < warps, end * warps > units * count { count *= 2 }
+            if count < warps { return share(splits: 1, warps: count) }
+            let most = max(units, least)
+            return share(splits: (end + most - 1) / most, warps: warps)
         }
 
-        /// Whole pages where that makes a share less than 3 % larger.
-        private func aligned(_ units: Int) -> Int {
-            let rounded = (units + 3) / 4 * 4
-            return 100 * rounded <= 103 * units ? rounded : units
+        private func share(splits: Int, warps: Int) -> Share {
+            var units = max(1, (end + max(splits, 1) - 1) / max(splits, 1))
+            if splits > 1 { units = max(units, least) }
+            return Share(
+                units: units, firstBlock: 0, splits: max(1, (end + units - 1) / units),
+                warps: warps, firstPartial: 0)
         }
-
-        private func share(units: Int, splits: Int, warps: Int) -> Share {
-            Share(units: units, firstBlock: 0, splits: splits, warps: warps, firstPartial: 0)
-        }
-
-        func blocks(units: Int, kvHeads: Int, warps: Int) -> Int {
-            share(units: units, warps: warps).columns(kvHeads: kvHeads, warps: warps)
-        }
-    }
-}
-
-extension DecodePlan.Share {
-    /// Blocks of the grid's first dimension that work on a sequence, if a block has `warps` warps.
-    package func columns(kvHeads: Int, warps: Int) -> Int {
-        let together = warps / self.warps
-        return splits > 1 ? kvHeads * splits : (kvHeads + together - 1) / together
     }
 }

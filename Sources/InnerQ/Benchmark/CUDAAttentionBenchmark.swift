@@ -53,15 +53,15 @@ extension AttentionBenchmark {
         let layer = first.layout.layers[0]
         let attention = try DecodeAttention(
             layer, pageStride: first.layout.pageStride, mostSequences: load.batch,
-            kernels: device.kernels, on: device.stream)
+            kernels: device.kernels)
         let row = load.shape.queryHeads * load.shape.headSize
         var numbers = SplitMix64(seed: 3)
         let queries = try DeviceBuffer(device.context, byteCount: 4 * load.batch * row)
         try queries.write(
             (0..<load.batch * row).map { _ in numbers.normal() }, waitingOn: device.stream)
         let output = try DeviceBuffer(device.context, byteCount: 4 * load.batch * row)
-        let plan = attention.plan(Array(caches[0..<load.batch]), layer: 0)
-        try attention.prepare(for: plan, on: device.stream)
+        let plan = try attention.plan(
+            Array(caches[0..<load.batch]), layer: 0, on: device.stream)
         let (from, to) = (queries.address, output.address)
         // At least 24 launches, and each cache as often as the others.
         let launches = turns * max(1, (24 + turns - 1) / turns)
