@@ -205,7 +205,7 @@ package final class DecodeAttention {
 
 extension DecodeShape {
     /// The kernels of one kind of layer: blocks that fill a multiprocessor, then smaller ones.
-    static func choices(_ layer: DeviceLayout.Layer, sequences: Int) -> [DecodeShape] {
+    package static func choices(_ layer: DeviceLayout.Layer, sequences: Int) -> [DecodeShape] {
         let (d, ratio) = (layer.shape.headSize, layer.shape.groupRatio)
         let chunks = DecodePlan.chunks(ratio: ratio, headSize: d)
         let heads = (ratio + chunks - 1) / chunks

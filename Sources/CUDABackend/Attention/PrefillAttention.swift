@@ -5,17 +5,24 @@ package import KVCache
 /// Prompt attention over dense float16 keys and values; see iq_device_prefill.h.
 package struct PrefillAttention {
     private let function: KernelFunction
-    private let headSize: Int
+    private let headSize: Int32
+    private let isHopper: Bool
     private let sharedBytes: Int
 
-    package init(headSize: Int, kernels: KernelCache) throws(CUDABackendError) {
-        self.headSize = headSize
+    /// - Parameter hopper: whether to use the kernel for Hopper's tensor cores; the GPU's own, unless told.
+    package init(
+        headSize: Int, kernels: KernelCache, hopper: Bool? = nil
+    ) throws(CUDABackendError) {
         let capability = kernels.context.device.capability
+        let d = Int32(headSize)
+        self.headSize = d
+        isHopper = hopper ?? (capability.architecture == "sm_90a")
         sharedBytes = Int(
-            iq_prefill_shared_bytes(
-                Int32(headSize), Int32(10 * capability.major + capability.minor)))
+            isHopper
+                ? iq_prefill_hopper_shared_bytes(d)
+                : iq_prefill_shared_bytes(d, Int32(10 * capability.major + capability.minor)))
         do throws(CUDAError) {
-            function = try kernels.function(.prefill(headSize: headSize))
+            function = try kernels.function(.prefill(headSize: headSize, hopper: isHopper))
             try function.setMaximumDynamicShared(sharedBytes)
         } catch { throw CUDABackendError(error) }
     }
@@ -67,21 +74,25 @@ package struct PrefillAttention {
         _ work: iq_prefill, on stream: borrowing CUDAStream
     ) throws(CUDABackendError) {
         guard work.count > 0 else { return }
-        let blocks = iq_prefill_blocks(
-            Int32(headSize), Int64(work.count), work.query_heads, work.kv_heads)
+        let count = Int64(work.count)
+        let blocks =
+            isHopper
+            ? iq_prefill_hopper_blocks(headSize, count, work.query_heads, work.kv_heads)
+            : iq_prefill_blocks(headSize, count, work.query_heads, work.kv_heads)
+        let threads = isHopper ? IQ_PREFILL_HOPPER_THREADS : IQ_PREFILL_THREADS
         do throws(CUDAError) {
             try stream.launch(
-                function, grid: LaunchSize(Int(blocks)),
-                block: LaunchSize(Int(IQ_PREFILL_THREADS)), sharedBytes: sharedBytes,
-                parameters: work)
+                function, grid: LaunchSize(Int(blocks)), block: LaunchSize(Int(threads)),
+                sharedBytes: sharedBytes, parameters: work)
         } catch { throw CUDABackendError(error) }
     }
 }
 
 extension KernelVariant {
-    package static func prefill(headSize: Int) -> KernelVariant {
+    package static func prefill(headSize: Int, hopper: Bool) -> KernelVariant {
         KernelVariant(
-            source: "prefill.cu", entry: "iq_prefill_attention",
+            source: hopper ? "prefill_hopper.cu" : "prefill.cu",
+            entry: hopper ? "iq_prefill_attention_hopper" : "iq_prefill_attention",
             definitions: ["IQ_HEAD_SIZE": headSize])
     }
 }

@@ -1,6 +1,9 @@
 package import CUDAKernels
 package import KVCache
 
+/// Where one layer of one sequence lies, as kernels are told.
+package typealias DeviceSequence = iq_sequence
+
 /// The cache of one sequence on the GPU: the same segments, seal rules and bits as ``SequenceCache``.
 ///
 /// It does its bookkeeping on the CPU and knows neither driver nor kernels: ``DeviceMemory`` and ``DeviceCacheKernels``

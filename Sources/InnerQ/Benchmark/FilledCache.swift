@@ -5,14 +5,15 @@ import Threading
 enum FilledCache {
     /// A cache of one layer with `tokens` random tokens.
     ///
-    /// Lengths, windows and bytes are those of a real one. Tiles repeat, so that only speed can be measured with it.
+    /// Lengths, windows and bytes are those of a real one; tiles repeat after about `sampleTiles`.
     static func make(
-        _ shape: LayerShape, policy: CachePolicy, tokens: Int, workers: WorkerPool
+        _ shape: LayerShape, policy: CachePolicy, tokens: Int, sampleTiles: Int = 3,
+        workers: WorkerPool
     ) throws(PolicyError) -> SequenceCache {
         let whole = CacheShape(layers: [shape])
         let cache = try SequenceCache(shape: whole, policy: policy, workers: workers)
         let schedule = cache.layers[0].schedule
-        let sample = schedule.firstSeal + 3 * TileLayout.tokens
+        let sample = schedule.firstSeal + sampleTiles * TileLayout.tokens
         if tokens <= sample {
             append(tokens, to: cache.layers[0])
             return cache

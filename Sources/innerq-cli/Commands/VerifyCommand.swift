@@ -8,10 +8,17 @@ struct VerifyCommand: AsyncParsableCommand {
         discussion: """
             innerq verify
             innerq verify --vectors ./vectors     also compare with vector files of the official quantizers
+            innerq verify --device cuda           the GPU's kernels and caches instead, against the CPU
 
             Attention kernels, for every format, head size and group of heads, against scalar code in float64; weight \
             kernels, for every type, the same. A check fails if one number misses its tolerance; then the exit code is 1.
             """)
+
+    @Option(help: "Whose kernels: cpu or cuda.")
+    var device = DeviceOption.cpu
+
+    @Flag(help: "With --device cuda: fewer cases, as for a run under compute-sanitizer.")
+    var quick = false
 
     @Option(
         help: ArgumentHelp(
@@ -34,8 +41,13 @@ struct VerifyCommand: AsyncParsableCommand {
             line.show("vectors")
             checks += try VectorVerification.run(folder: vectors)
         }
-        checks += WeightVerification.run { line.show($0) }
-        checks += KernelVerification.run { line.show($0) }
+        switch device {
+        case .cpu:
+            checks += WeightVerification.run { line.show($0) }
+            checks += KernelVerification.run { line.show($0) }
+        case .cuda:
+            checks += try CUDAVerification.run(isQuick: quick) { line.show($0) }
+        }
         line.end()
         let failures = checks.filter { !$0.passed }
         if output.json {
