@@ -37,7 +37,7 @@ struct iq_sequence {
     /// Key scales, then means (zeros if keys are not centred), then error feedback factors if any:
     /// float32 [KV head][d], [KV head][d], [KV head][d (d + 1) / 2]; 0 where keys are not normalized.
     uint64_t normalizer;
-    /// Visible body tiles first ..< end.
+    /// Body tiles first ..< end: the visible ones, from the beginning of a page on.
     int32_t body_first, body_end;
     /// Tokens in the sink, the policy's sink (position of the first body token).
     int32_t sink_tokens, body_position;
@@ -80,7 +80,6 @@ struct iq_decode {
     int32_t polls;             // 1: all blocks are resident, so that partials are waited for
     int32_t chunks;            // problems of one KV head: the grid's second dimension
     int32_t ratio;             // query heads of a KV head
-    int32_t chunk_log2;        // body tiles that a warp takes at a time: 1, 2 or 4
-    int32_t reserved[2];
+    int32_t reserved[3];
 };
 #endif

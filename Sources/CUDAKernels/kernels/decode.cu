@@ -26,19 +26,34 @@ struct Parameters {
     iq_sequence sequence[IQ_SEQUENCES];
 };
 
-/// The work of a block on a problem, as numbered items: raw tiles, then chunks of body tiles that end where pages do.
-/// Warps take the next item when they have room for it, so that all end together.
+/// The work of a block on a problem, as numbered items: raw tiles, then chunks of `load` body tiles, as many as make whole
+/// rounds of all warps, then smaller chunks for one more round. Warps take the next item when they have room for it, so
+/// that all end together. Splits begin where pages do, so that no chunk lies in two.
 struct Items {
     TileSource source;
-    int raw_first, raw_count, body_first, body_end, first_chunk, chunk_log2, count;
+    int raw_first, raw_count, body_first, body_end;
+    /// Items before the small ones, first tile and binary logarithm of the tiles of those; number of all.
+    int large, small_first, small_log2, count;
     uint64_t key_plane, value_plane;
     uint32_t raw_keys_at;
 
-    __device__ __forceinline__ int first_tile(int item) const {
-        return max((first_chunk + item - raw_count) << chunk_log2, body_first);
+    __device__ __forceinline__ void divide(int warps_log2) {
+        constexpr int load_log2 = shape::load == 4 ? 2 : shape::load == 2 ? 1 : 0;
+        const int tiles = body_end - body_first, round = load_log2 + warps_log2;
+        // A raw tile takes as long as a large chunk.
+        const int chunks = max((((tiles + (raw_count << load_log2)) >> round) << warps_log2) - raw_count, 0);
+        large = raw_count + chunks;
+        small_first = body_first + (chunks << load_log2);
+        const int rest = body_end - small_first;
+        small_log2 = load_log2;
+        while (small_log2 > 0 && rest <= 1 << (small_log2 - 1 + warps_log2)) small_log2--;
+        count = large + ((rest + (1 << small_log2) - 1) >> small_log2);
     }
-    __device__ __forceinline__ int end_tile(int item) const {
-        return min((first_chunk + item - raw_count + 1) << chunk_log2, body_end);
+    __device__ __forceinline__ int first_tile(int item) const {
+        return item < large ? body_first + (item - raw_count) * shape::load : small_first + ((item - large) << small_log2);
+    }
+    __device__ __forceinline__ int tiles(int item, int first) const {
+        return item < large ? shape::load : min(1 << small_log2, body_end - first);
     }
 
     template <int TileBytes>
@@ -52,7 +67,7 @@ struct Items {
             } else {
                 const uint32_t tile = first_tile(item);
                 from = plane + uint64_t(tile / IQ_PAGE_TILES) * source.page_stride + tile % IQ_PAGE_TILES * TileBytes;
-                bytes = (end_tile(item) - tile) * TileBytes;
+                bytes = tiles(item, tile) * TileBytes;
             }
             slot.copy(from, bytes, lane);
         }
@@ -128,7 +143,7 @@ template <class Query>
 __device__ __forceinline__ int body_chunk(
     Partials &state, const Query &q, const Items &items, Slot &keys, Slot &values,
     uint32_t counter, int item, int lane, int offset, int visible) {
-    const int first = items.first_tile(item), count = items.end_tile(item) - first;
+    const int first = items.first_tile(item), count = items.tiles(item, first);
     const int position = offset + 32 * first;
     int next;
     keys.wait();
@@ -141,37 +156,44 @@ __device__ __forceinline__ int body_chunk(
         values.wait();
         single_values(state, values.data, count, lane, score);
     } else {
-        float score[shape::sets][shape::load][4];
 #pragma unroll
-        for (int n = 0; n < shape::load; n++) {
-            float sums[shape::sets][4];
-            if (n < count) q.scores(keys.data + n * shape::key_bytes, lane, sums);
+        for (int at = 0; at < shape::load; at += shape::step) {
+            if (at > 0 && at >= count) break;
+            float score[shape::sets][shape::step][4];
 #pragma unroll
-            for (int set = 0; set < shape::sets; set++) {
+            for (int n = 0; n < shape::step; n++) {
+                float sums[shape::sets][4];
+                if (at + n < count) q.scores(keys.data + (at + n) * shape::key_bytes, lane, sums);
 #pragma unroll
-                for (int j = 0; j < 4; j++) score[set][n][j] = n < count ? sums[set][j] : IQ_ABSENT;
-                if (position + 32 * n < visible)
-                    mask_tile(score[set][n], position + 32 * n, visible, 0x7FFFFFFF, lane);
+                for (int set = 0; set < shape::sets; set++) {
+#pragma unroll
+                    for (int j = 0; j < 4; j++) score[set][n][j] = at + n < count ? sums[set][j] : IQ_ABSENT;
+                    if (position + 32 * (at + n) < visible)
+                        mask_tile(score[set][n], position + 32 * (at + n), visible, 0x7FFFFFFF, lane);
+                }
             }
-        }
-        __syncwarp();
-        next = items.next_keys(counter, keys, lane);
-        if constexpr (shape::integer_values) {
-            values.wait();
-            integer_values(state, values.data, count, lane, score);
-        } else {
-            scores_to_weights<shape::load>(state, score);
-            values.wait();
+            if (at + shape::step >= shape::load || at + shape::step >= count) {
+                __syncwarp();
+                next = items.next_keys(counter, keys, lane);
+            }
+            const uint32_t value_tiles = values.data + at * shape::value_bytes;
+            if constexpr (shape::integer_values) {
+                if (at == 0) values.wait();
+                integer_values(state, value_tiles, count - at, lane, score);
+            } else {
+                scores_to_weights<shape::step>(state, score);
+                if (at == 0) values.wait();
 #pragma unroll
-            for (int n = 0; n < shape::load; n++) {
-                if (n >= count) break;
-                float weight[shape::sets][4];
+                for (int n = 0; n < shape::step; n++) {
+                    if (at + n >= count) break;
+                    float weight[shape::sets][4];
 #pragma unroll
-                for (int set = 0; set < shape::sets; set++)
+                    for (int set = 0; set < shape::sets; set++)
 #pragma unroll
-                    for (int j = 0; j < 4; j++) weight[set][j] = score[set][n][j];
-                half_values<shape::value_bits, IQ_VALUE_MODE == 0 ? IQ_VALUE_BIAS : 0, IQ_VALUE_KIND == IQ_OUTER>(
-                    state, values.data + n * shape::value_bytes, lane, weight);
+                        for (int j = 0; j < 4; j++) weight[set][j] = score[set][n][j];
+                    half_values<shape::value_bits, IQ_VALUE_MODE == 0 ? IQ_VALUE_BIAS : 0, IQ_VALUE_KIND == IQ_OUTER>(
+                        state, value_tiles + n * shape::value_bytes, lane, weight);
+                }
             }
         }
     }
@@ -241,18 +263,17 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
     const int round_up = (1 << p.raw_cost_log2) - 1;
     const int raw_first = min((from + round_up) >> p.raw_cost_log2, raw_tiles);
     const int raw_end = min((to + round_up) >> p.raw_cost_log2, raw_tiles);
-    const int body_tiles = s.body_end - s.body_first, before = raw_tiles << p.raw_cost_log2;
+    const int before = raw_tiles << p.raw_cost_log2;
     Items items;
     items.source = {s.sink, s.recent, p.raw_stride, p.page_stride, sink_tiles, s.recent_first, p.ring_tiles};
     items.raw_first = raw_first;
     items.raw_count = raw_end - raw_first;
-    items.body_first = s.body_first + min(max(from - before, 0), body_tiles);
-    items.body_end = s.body_first + min(max(to - before, 0), body_tiles);
-    items.chunk_log2 = p.chunk_log2;
-    items.first_chunk = items.body_first >> p.chunk_log2;
-    items.count = items.raw_count;
-    if (items.body_end > items.body_first)
-        items.count += ((items.body_end - 1) >> p.chunk_log2) + 1 - items.first_chunk;
+    // Both ends are moved to the pages they lie in.
+    const int page = ~(IQ_PAGE_TILES - 1);
+    items.body_first = min(max((s.body_first + from - before) & page, s.body_first), s.body_end);
+    items.body_end = min(max((s.body_first + to - before) & page, s.body_first), s.body_end);
+    if (split == s.splits - 1) items.body_end = s.body_end;
+    items.divide(s.warps_log2);
     if (!exists) items.count = items.raw_count = 0;
     items.key_plane = s.body + uint32_t(kv_head * IQ_PAGE_TILES) * uint32_t(shape::key_bytes);
     items.value_plane = s.body + uint32_t(p.kv_heads * IQ_PAGE_TILES) * uint32_t(shape::key_bytes)
@@ -260,13 +281,14 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
     items.raw_keys_at = kv_head * 2 * shape::raw_bytes;
 
     Slot keys, values;
-    keys.data = shared_address(memory) + warp * (shape::key_slot + shape::value_slot);
+    const uint32_t base = shared_address(memory);
+    keys.data = base + warp * (shape::key_slot + shape::value_slot);
     values.data = keys.data + shape::key_slot;
-    keys.barrier = shared_address(memory) + IQ_WARPS * (shape::key_slot + shape::value_slot) + warp * 16;
+    keys.barrier = base + shape::slots_end + warp * 16;
     values.barrier = keys.barrier + 8;
     keys.parity = values.parity = 0;
     // Items that warps have taken, one counter for each problem of the block.
-    const uint32_t counter = shared_address(memory) + IQ_WARPS * (shape::key_slot + shape::value_slot + 16) + first_warp * 4;
+    const uint32_t counter = base + shape::slots_end + IQ_WARPS * 16 + first_warp * 4;
     keys.prepare(lane);
     values.prepare(lane);
     if (warp == first_warp && lane == 0)

@@ -38,12 +38,19 @@ constexpr int largest_tile = key_bytes > value_bytes ? key_bytes : value_bytes;
 
 /// Tiles of one chunk, which are worked on together: up to 9 KB of keys and as much of values, never more than a page.
 constexpr int load = largest_tile > 4608 ? 1 : largest_tile > 2304 ? 2 : 4;
+/// Tiles whose scores are held at once.
+constexpr int step = sets > 1 && load > 2 ? 2 : load;
 constexpr int slot(int tile) { return ((load * tile > raw_bytes ? load * tile : raw_bytes) + 127) / 128 * 128; }
 constexpr int key_slot = slot(key_bytes), value_slot = slot(value_bytes);
 
 /// Floats between heads of a warp's partial in shared memory; 8 more than a head has, so that stores meet no bank twice.
 constexpr int merge_stride = d + 8;
 constexpr int merge_heads = single ? 1 : sets * 4;
+/// Bytes of shared memory: slots; barriers and counters; partials of warps; partials of blocks.
+constexpr int slots_end = IQ_WARPS * (key_slot + value_slot);
+constexpr int control_end = slots_end + IQ_WARPS * 32;
+constexpr int partials_end = control_end + IQ_WARPS * merge_heads * (merge_stride + 2) * 4;
+constexpr int shared_bytes = partials_end + IQ_WARPS * (d + 2) * 4;
 }  // namespace shape
 
 /// The attention of one warp so far. Lane 4g + c has channels 16m + 8h + g of head 4 set + c, summed over all tokens;

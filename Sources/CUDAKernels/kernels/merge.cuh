@@ -22,84 +22,103 @@ __device__ __forceinline__ bool is_written(float4 x) {
     return !is_unwritten(x.x) && !is_unwritten(x.y) && !is_unwritten(x.z) && !is_unwritten(x.w);
 }
 
-/// Merges the records of one head and writes its output; one warp. All words that are not there yet are asked for
-/// together, again and again.
-__device__ __forceinline__ void merge_records(
-    float *record, int record_floats, int splits, float *output, int *gave_up, int lane) {
-    constexpr int batch = 16;
+/// A warp's share of the records of one head, `first`, `first` + step and so on, merged into shared memory: weighted
+/// values, then maximum and sum. Words that are not there yet are asked for together, again and again.
+__device__ __forceinline__ void gather_records(
+    float *record, int record_floats, int splits, int first, int step, float *values, float2 *sums, int *gave_up,
+    int lane) {
+    constexpr int batch = 2;
     constexpr int wide = (shape::d + 127) / 128;
     const bool has = lane < shape::d / 4;
+    const float unwritten = __uint_as_float(IQ_UNWRITTEN);
+    const float4 none{unwritten, unwritten, unwritten, unwritten};
     float largest = IQ_LOWEST, total = 0;
     float4 sum[wide] = {};
 #pragma unroll 1
-    for (int start = 0; start < splits; start += batch) {
-        const int count = min(batch, splits - start);
-        float *mine = record + uint64_t(start) * record_floats;
-        const float unwritten = __uint_as_float(IQ_UNWRITTEN);
-        const float4 none{unwritten, unwritten, unwritten, unwritten};
-        float4 ml = lane < count ? none : float4{IQ_LOWEST, 0, 0, 0}, x[batch][wide];
+    for (int start = first; start < splits; start += batch * step) {
+        float4 ml[batch], x[batch][wide];
+        float *from[batch];
 #pragma unroll
-        for (int i = 0; i < batch; i++)
+        for (int i = 0; i < batch; i++) {
+            const bool exists = start + i * step < splits;
+            from[i] = record + uint64_t(start + i * step) * record_floats;
+            ml[i] = exists ? none : float4{IQ_LOWEST, 0, 0, 0};
 #pragma unroll
-            for (int w = 0; w < wide; w++) x[i][w] = i < count && has ? none : float4{0, 0, 0, 0};
+            for (int w = 0; w < wide; w++) x[i][w] = exists && has ? none : float4{0, 0, 0, 0};
+        }
         int polls = 0;
         bool waits = true;
 #pragma unroll 1
         while (waits && ++polls < IQ_MOST_POLLS) {
-            if (!is_written(ml)) ml = read_volatile(mine + lane * record_floats + shape::d);
+            waits = false;
 #pragma unroll
-            for (int i = 0; i < batch; i++)
+            for (int i = 0; i < batch; i++) {
+                if (!is_written(ml[i])) ml[i] = read_volatile(from[i] + shape::d);
 #pragma unroll
                 for (int w = 0; w < wide; w++)
-                    if (!is_written(x[i][w])) x[i][w] = read_volatile(mine + i * record_floats + (w * 32 + lane) * 4);
-            waits = !is_written(ml);
+                    if (!is_written(x[i][w])) x[i][w] = read_volatile(from[i] + (w * 32 + lane) * 4);
+            }
 #pragma unroll
-            for (int i = 0; i < batch; i++)
+            for (int i = 0; i < batch; i++) {
+                waits |= !is_written(ml[i]);
 #pragma unroll
                 for (int w = 0; w < wide; w++) waits |= !is_written(x[i][w]);
+            }
         }
         if (waits) atomicExch(gave_up, 1);
-        if (lane < count) *(float4 *)(mine + lane * record_floats + shape::d) = none;
+        // All lanes have read maximum and sum before lane 0 takes them away.
         __syncwarp();
-
-        float batch_largest = ml.x;
-#pragma unroll
-        for (int mask = 1; mask < 32; mask *= 2)
-            batch_largest = fmaxf(batch_largest, __shfl_xor_sync(0xFFFFFFFFu, batch_largest, mask));
-        const float maximum = fmaxf(largest, batch_largest);
-        const float old = exp2_fast(largest - maximum);
-        const float weight = exp2_fast(ml.x - maximum);
-        float part = weight * ml.y;
-#pragma unroll
-        for (int mask = 1; mask < 32; mask *= 2) part += __shfl_xor_sync(0xFFFFFFFFu, part, mask);
-        total = total * old + part;
-        largest = maximum;
-#pragma unroll
-        for (int w = 0; w < wide; w++) {
-            sum[w].x *= old;
-            sum[w].y *= old;
-            sum[w].z *= old;
-            sum[w].w *= old;
-        }
 #pragma unroll
         for (int i = 0; i < batch; i++) {
-            const float factor = __shfl_sync(0xFFFFFFFFu, weight, i);
+            if (start + i * step < splits) {
+                if (lane == 0) *(float4 *)(from[i] + shape::d) = none;
+#pragma unroll
+                for (int w = 0; w < wide; w++)
+                    if (has) *(float4 *)(from[i] + (w * 32 + lane) * 4) = none;
+            }
+            const float maximum = fmaxf(largest, ml[i].x);
+            const float old = exp2_fast(largest - maximum), factor = exp2_fast(ml[i].x - maximum);
+            total = total * old + ml[i].y * factor;
+            largest = maximum;
 #pragma unroll
             for (int w = 0; w < wide; w++) {
-                if (i < count && has) *(float4 *)(mine + i * record_floats + (w * 32 + lane) * 4) = none;
-                sum[w].x += factor * x[i][w].x;
-                sum[w].y += factor * x[i][w].y;
-                sum[w].z += factor * x[i][w].z;
-                sum[w].w += factor * x[i][w].w;
+                sum[w].x = sum[w].x * old + x[i][w].x * factor;
+                sum[w].y = sum[w].y * old + x[i][w].y * factor;
+                sum[w].z = sum[w].z * old + x[i][w].z * factor;
+                sum[w].w = sum[w].w * old + x[i][w].w * factor;
             }
         }
     }
-    const float inverse = total > 0 ? 1 / total : 0;
-    if (!has) return;
+    if (lane == 0) *sums = float2{largest, total};
 #pragma unroll
     for (int w = 0; w < wide; w++)
-        *(float4 *)(output + (w * 32 + lane) * 4) =
-            float4{sum[w].x * inverse, sum[w].y * inverse, sum[w].z * inverse, sum[w].w * inverse};
+        if (has) *(float4 *)(values + (w * 32 + lane) * 4) = sum[w];
+}
+
+/// The whole block merges the records of one head and writes its output.
+__device__ __forceinline__ void merge_records(
+    float *record, int record_floats, int splits, float *output, int *gave_up, char *memory, int warp, int lane) {
+    float *values = (float *)(memory + shape::partials_end);
+    float2 *sums = (float2 *)(values + IQ_WARPS * shape::d);
+    gather_records(record, record_floats, splits, warp, IQ_WARPS, values + warp * shape::d, sums + warp, gave_up, lane);
+    __syncthreads();
+    for (int at = threadIdx.x; at < shape::d; at += IQ_WARPS * 32) {
+        float2 ml[IQ_WARPS];
+        float x[IQ_WARPS], largest = IQ_LOWEST, total = 0, sum = 0;
+#pragma unroll
+        for (int w = 0; w < IQ_WARPS; w++) {
+            ml[w] = sums[w];
+            x[w] = values[w * shape::d + at];
+            largest = fmaxf(largest, ml[w].x);
+        }
+#pragma unroll
+        for (int w = 0; w < IQ_WARPS; w++) {
+            const float factor = exp2_fast(ml[w].x - largest);
+            total += factor * ml[w].y;
+            sum += factor * x[w];
+        }
+        output[at] = total > 0 ? sum / total : 0;
+    }
 }
 
 /// A warp's partial to shared memory: [head][merge_stride], with (maximum, sum) of each head behind.
@@ -164,7 +183,7 @@ __device__ __forceinline__ void merge_block(
     Partials &state, char *memory, const iq_decode &p, const iq_sequence &s, int index, int problem, bool exists,
     int first_head, int heads, int split, int warp, int lane) {
     constexpr int warp_floats = shape::merge_heads * shape::merge_stride;
-    float *values = (float *)(memory + IQ_WARPS * (shape::key_slot + shape::value_slot + 20));
+    float *values = (float *)(memory + shape::control_end);
     float2 *sums = (float2 *)(values + IQ_WARPS * warp_floats);
     store_partial(state, values + warp * warp_floats, sums + warp * shape::merge_heads, lane);
     TRACE(5);
@@ -214,11 +233,13 @@ __device__ __forceinline__ void merge_block(
 
     int *counters = (int *)p.counters;
     if (p.polls) {
-        // Block splits − 1 − r merges heads r, r + splits, …, each with a warp.
+        // Block splits − 1 − r merges heads r, r + splits, …
 #pragma unroll 1
-        for (int head = s.splits - 1 - split + warp * s.splits; head < heads; head += IQ_WARPS * s.splits)
+        for (int head = s.splits - 1 - split; head < heads; head += s.splits) {
             merge_records(records + head * (shape::d + 4), record_floats, s.splits, output + head * shape::d, counters,
-                          lane);
+                          memory, warp, lane);
+            if (head + s.splits < heads) __syncthreads();
+        }
         TRACE(8);
         return;
     }
@@ -233,6 +254,10 @@ __device__ __forceinline__ void merge_block(
     __syncthreads();
     if (!is_last) return;
     __threadfence();
-    for (int head = warp; head < heads; head += IQ_WARPS)
-        merge_records(records + head * (shape::d + 4), record_floats, s.splits, output + head * shape::d, counters, lane);
+#pragma unroll 1
+    for (int head = 0; head < heads; head++) {
+        merge_records(records + head * (shape::d + 4), record_floats, s.splits, output + head * shape::d, counters, memory,
+                      warp, lane);
+        __syncthreads();
+    }
 }

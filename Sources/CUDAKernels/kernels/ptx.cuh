@@ -14,6 +14,19 @@ __device__ __forceinline__ void mma_u8u8(
         : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+/// The same with other registers for C: rows below 8 begin with (low0, low1) by column, the others with (high0, high1).
+__device__ __forceinline__ void mma_u8s8(
+    int (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, int low0, int low1, int high0, int high1) {
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
+        : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "r"(low0), "r"(low1), "r"(high0), "r"(high1));
+}
+__device__ __forceinline__ void mma_u8u8(
+    int (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, int low0, int low1, int high0, int high1) {
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.u8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
+        : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "r"(low0), "r"(low1), "r"(high0), "r"(high1));
+}
 /// Column sums of B times the signed byte `value`, in every row.
 __device__ __forceinline__ void sum_s8(int (&c)[4], int value, uint32_t b0, uint32_t b1) {
     uint32_t a = (value & 255) * 0x01010101u;

@@ -141,9 +141,10 @@ __device__ __forceinline__ void integer_scores(
 #pragma unroll
             for (int set = 0; set < shape::sets; set++) {
                 int dot[4];
-#pragma unroll
-                for (int i = 0; i < 4; i++) dot[i] = q.sum[set][group][i & 1] * KeyCodes::factor(f, i >> 1);
-                mma_u8s8(dot, a, q.b[set][group][0], q.b[set][group][1]);
+                const int *sums = q.sum[set][group];
+                const int low = KeyCodes::factor(f, 0), high = KeyCodes::factor(f, 1);
+                mma_u8s8(dot, a, q.b[set][group][0], q.b[set][group][1], sums[0] * low, sums[1] * low, sums[0] * high,
+                         sums[1] * high);
 #pragma unroll
                 for (int h = 0; h < 2; h++)
                     sum[set][2 * t + h] += float((dot[2 * h] << 8) + dot[2 * h + 1])
@@ -186,14 +187,18 @@ __device__ __forceinline__ void single_scores(
 #pragma unroll
                         for (int h = 0; h < 2; h++) factors[h] = KeyCodes::factor(t + 2 * (4 * bank + j), h);
                 int dot[4];
-#pragma unroll
-                for (int i = 0; i < 4; i++) dot[i] = q.sum[0][bank][i & 1] * factors[i >> 1];
+                const int *sums = q.sum[0][bank];
 #pragma unroll
                 for (int j = 0; j < 4; j++) {
                     if (4 * bank + j >= shape::groups) continue;
                     uint32_t a[4];
                     codes.fragment(t + 2 * (4 * bank + j), a);
-                    mma_u8s8(dot, a, q.b[0][4 * bank + j][0], q.b[0][4 * bank + j][1]);
+                    const uint32_t b0 = q.b[0][4 * bank + j][0], b1 = q.b[0][4 * bank + j][1];
+                    if (j == 0)
+                        mma_u8s8(dot, a, b0, b1, sums[0] * factors[0], sums[1] * factors[0], sums[0] * factors[1],
+                                 sums[1] * factors[1]);
+                    else
+                        mma_u8s8(dot, a, b0, b1);
                 }
 #pragma unroll
                 for (int h = 0; h < 2; h++)
@@ -278,8 +283,8 @@ struct ValueScales {
 
 /// Adds `count` tiles' values times weights; scores are of tokens 4g … 4g + 3 of each tile, absent ones −∞.
 __device__ __forceinline__ void integer_values(
-    Partials &state, uint32_t first, int count, int lane, float (&score)[shape::sets][shape::load][4]) {
-    uint32_t high[shape::sets][shape::load], low[shape::sets][shape::load];
+    Partials &state, uint32_t first, int count, int lane, float (&score)[shape::sets][shape::step][4]) {
+    uint32_t high[shape::sets][shape::step], low[shape::sets][shape::step];
     float share[shape::sets];
     float sum[shape::sets][shape::channel_tiles][2] = {};
 #pragma unroll
@@ -287,7 +292,7 @@ __device__ __forceinline__ void integer_values(
         // Weights are fractions of the chunk's own largest; with the running one the small ones of a long context vanish.
         float largest = IQ_LOWEST;
 #pragma unroll
-        for (int n = 0; n < shape::load; n++)
+        for (int n = 0; n < shape::step; n++)
 #pragma unroll
             for (int j = 0; j < 4; j++) largest = fmaxf(largest, score[set][n][j]);
         largest = column_max(largest);
@@ -297,7 +302,7 @@ __device__ __forceinline__ void integer_values(
         share[set] = exp2_fast(largest - maximum);
         float total = 0;
 #pragma unroll
-        for (int n = 0; n < shape::load; n++) {
+        for (int n = 0; n < shape::step; n++) {
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 score[set][n][j] = exp2_fast(score[set][n][j] - largest);
@@ -308,7 +313,7 @@ __device__ __forceinline__ void integer_values(
         state.l[set] += share[set] * total;
     }
 #pragma unroll
-    for (int n = 0; n < shape::load; n++) {
+    for (int n = 0; n < shape::step; n++) {
         if (n >= count) break;
         const uint32_t tile = first + n * shape::value_bytes;
         ValueCodes codes;
@@ -329,10 +334,10 @@ __device__ __forceinline__ void integer_values(
 #pragma unroll
             for (int set = 0; set < shape::sets; set++) {
                 int dot[4];
-#pragma unroll
-                for (int i = 0; i < 4; i++)
-                    dot[i] = shape::value_zeros ? 0 : base[set][i & 1] * ValueCodes::factor(m, i >> 1);
-                mma_u8u8(dot, a, b[set][0], b[set][1]);
+                const int low = shape::value_zeros ? 0 : ValueCodes::factor(m, 0);
+                const int high = shape::value_zeros ? 0 : ValueCodes::factor(m, 1);
+                mma_u8u8(dot, a, b[set][0], b[set][1], base[set][0] * low, base[set][1] * low, base[set][0] * high,
+                         base[set][1] * high);
 #pragma unroll
                 for (int h = 0; h < 2; h++) {
                     const float scale = h ? half_high(scales.scale[m]) : half_low(scales.scale[m]);
@@ -380,10 +385,6 @@ __device__ __forceinline__ void single_values(
     sum_u8(base, shape::value_zeros ? 1 : -IQ_VALUE_BIAS, all[0], all[1]);
     int dot[shape::channel_tiles][4];
 #pragma unroll
-    for (int m = 0; m < shape::channel_tiles; m++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) dot[m][i] = shape::value_zeros ? 0 : base[i & 1] * ValueCodes::factor(m, i >> 1);
-#pragma unroll
     for (int n = 0; n < shape::load; n++) {
         if (n >= count) break;
         ValueCodes codes;
@@ -393,7 +394,12 @@ __device__ __forceinline__ void single_values(
         for (int m = 0; m < shape::channel_tiles; m++) {
             uint32_t a[4];
             codes.fragment(m, a);
-            mma_u8u8(dot[m], a, b0, b1);
+            const int low = shape::value_zeros ? 0 : ValueCodes::factor(m, 0);
+            const int high = shape::value_zeros ? 0 : ValueCodes::factor(m, 1);
+            if (n == 0)
+                mma_u8u8(dot[m], a, b0, b1, base[0] * low, base[1] * low, base[0] * high, base[1] * high);
+            else
+                mma_u8u8(dot[m], a, b0, b1);
         }
     }
     // Tiles that are absent have products of 0; their scales are read from one that is there.
