@@ -2,8 +2,12 @@
 #ifndef CUDA_KERNELS_H
 #define CUDA_KERNELS_H
 
+#include "iq_device_append.h"
 #include "iq_device_cache.h"
 #include "iq_device_tile.h"
+#include "iq_exact.h"
+#include "iq_pack.h"
+#include "iq_seal.h"
 
 /// A source text: zero-terminated, with its name as other sources include it.
 struct iq_source {
