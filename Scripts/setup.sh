@@ -5,12 +5,15 @@
 #   INNERQ_DEFAULT  the model to get and run (default smollm2-135m)
 #   INNERQ_CACHE    the demo's cache policy (default innerq-base)
 #   INNERQ_VECTORS  a folder of golden vectors for `innerq verify` (default: none)
+#   INNERQ_NVRTC    the file libnvrtc.so, which compiles the CUDA kernels (default: one is got for `test`)
+#   INNERQ_ALL_KERNELS  1: `test` compiles every variant of every CUDA kernel, not only a choice (takes long)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly model=${INNERQ_DEFAULT:-smollm2-135m}
 readonly cache=${INNERQ_CACHE:-innerq-base}
 readonly vectors=${INNERQ_VECTORS:-}
+readonly nvrtc_version=13.0.88
 readonly swift_files=(Package.swift Sources Tests)
 
 say() {
@@ -89,6 +92,31 @@ model() {
     innerq pull "$model"
 }
 
+# Gets NVRTC, so that the tests can compile the CUDA kernels on a machine that has no CUDA, and names it to them.
+# Where it cannot be had, those tests say themselves that they are skipped.
+nvrtc() {
+    [[ -z ${INNERQ_NVRTC:-} ]] || return 0
+    [[ $(uname -sm) == "Linux x86_64" ]] || return 0
+    local folder=${XDG_CACHE_HOME:-$HOME/.cache}/innerq/nvrtc-$nvrtc_version
+    local library=nvidia/cu13/lib/libnvrtc.so.13
+    if [[ ! -e $folder/$library ]]; then
+        say "Getting NVRTC $nvrtc_version, which compiles the CUDA kernels"
+        # Beside its place and then moved, so that what is there is whole.
+        mkdir -p "${folder%/*}"
+        local part
+        part=$(mktemp -d "$folder.XXXXXX")
+        if ! python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+            --root-user-action ignore --target "$part" "nvidia-cuda-nvrtc==$nvrtc_version"; then
+            rm -rf "$part"
+            return 1
+        fi
+        rm -rf "$folder"
+        mv "$part" "$folder" || rm -rf "$part"
+    fi
+    [[ -e $folder/$library ]] || return 1
+    export INNERQ_NVRTC=$folder/$library
+}
+
 demo() {
     build
     model
@@ -103,6 +131,7 @@ run_tests() {
     say "Building the tests for release (some minutes the first time)"
     swift build -c release --build-tests
     model || say "NOTICE: $model could not be got; the tests that need it are skipped"
+    nvrtc || say "NOTICE: NVRTC could not be got; the tests that compile CUDA kernels are skipped"
     say "Running the tests"
     swift test -c release --skip-build
     say "Verifying the kernels against their oracles"

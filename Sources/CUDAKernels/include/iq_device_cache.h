@@ -37,39 +37,49 @@ struct iq_sequence {
     /// Key scales, then means (zeros if keys are not centred), then error feedback factors if any:
     /// float32 [KV head][d], [KV head][d], [KV head][d (d + 1) / 2]; 0 where keys are not normalized.
     uint64_t normalizer;
-    /// Visible body tiles first ..< end.
+    /// Body tiles first ..< end: the visible ones, from the beginning of a page on.
     int32_t body_first, body_end;
-    /// Tokens in the sink.
-    int32_t sink_tokens;
-    /// Ring slot of the first recent tile, and tokens in recent.
-    int32_t recent_first, recent_tokens;
-    /// Position of the first body token: the policy's sink.
-    int32_t body_position;
+    /// Tokens in the sink, the policy's sink (position of the first body token).
+    int32_t sink_tokens, body_position;
+    /// Ring slot of the first recent tile, tokens in recent, position of the first of them.
+    int32_t recent_first, recent_tokens, recent_position;
     /// First position that the query sees.
     int32_t visible;
-    /// Position of the first recent token.
-    int32_t recent_position;
-    // The plan of a decode launch.
-    /// Units of cost that one warp takes: a body tile is one, a raw tile `raw_cost`.
-    int32_t units_per_warp;
-    /// First block of the sequence in the grid, and blocks of one of its problems; or, when `warps` is less than the
-    /// block's, warps of one problem.
-    int32_t first_block, splits, warps;
-    int32_t reserved[4];
+    // The plan of a decode launch (DecodePlan):
+    /// Cost that one split takes: a body tile is one, a raw tile `raw_cost`, a power of two. Split s of a problem takes
+    /// costs [s, s + 1) · units; raw tile i begins at raw_cost · i, body tile b of the visible ones at
+    /// raw_cost · raw tiles + b.
+    int32_t units;
+    /// First block of the sequence in the grid.
+    int32_t first_block;
+    /// Blocks of one problem, or 1; and ⌈2³² / splits⌉, 0 for 1 (divisions take long on a GPU).
+    int32_t splits;
+    uint32_t splits_magic;
+    /// Binary logarithm of the warps of one problem in a block: of all of them, or of fewer where a block holds several
+    /// problems.
+    int32_t warps_log2;
+    /// First record of the sequence in the partials: one for each problem and split, where splits > 1.
+    int32_t first_partial;
+    int32_t reserved[2];
 };
 
-/// Attention of one new token of each sequence over one layer's cache.
+/// Attention of one new token of each sequence over one layer's cache: what precedes `iq_sequence[]`. A problem is one
+/// sequence, KV head and chunk of its query heads. The grid is (blocks of all sequences' KV heads) × chunks; record
+/// (KV head · chunks + chunk) · splits + split of a sequence is its partial.
 struct iq_decode {
     uint64_t queries;          // float32 [sequence][query heads][d], after RoPE
     uint64_t output;           // float32 [sequence][query heads][d]
-    uint64_t partials;         // scratch; see decode.cu
+    /// float32 [record][heads of a problem][d + 4], all bits set before the first launch and after each.
+    uint64_t partials;
+    /// int32: [0] is set to 1 if a wait was given up; [1 + problem of all] blocks that are done, zeros before and after.
     uint64_t counters;
-    uint64_t page_stride, raw_stride;
+    uint32_t page_stride, raw_stride;
     int32_t sequences, query_heads, kv_heads, ring_tiles;
     float scale;               // attention scale
-    int32_t raw_cost;
+    int32_t raw_cost_log2;
     int32_t polls;             // 1: all blocks are resident, so that partials are waited for
-    int32_t reserved;
-    struct iq_sequence sequence[IQ_MOST_SEQUENCES];
+    int32_t chunks;            // problems of one KV head: the grid's second dimension
+    int32_t ratio;             // query heads of a KV head
+    int32_t reserved[3];
 };
 #endif

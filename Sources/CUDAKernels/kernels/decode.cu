@@ -1,1 +1,363 @@
-// Decode attention.
+// Decode attention: one new token of each sequence over the sink, body and recent tiles of its cache, in one launch.
+//
+// A problem is one sequence, KV head and chunk of its query heads. Its tiles are cut among blocks (or among some warps of
+// one); each warp streams the tiles that it takes through its own slots (ring.cuh) and keeps a float32 partial (maximum,
+// sum, weighted values). A block merges its warps' partials; blocks of one problem merge theirs (merge.cuh).
+//
+// Integer tiles (tile_integer.cuh): both products exact in int32 with one scale a group. Half tiles (tile_half.cuh):
+// float16 operands, queries and weights as a sum of two float16 numbers. With one query head, the eight columns of the
+// tensor cores hold four groups or four tiles instead of four heads ("single").
+//
+// Specialised by: IQ_HEAD_SIZE; IQ_KEY_KIND, _BITS, _BIAS, _ZEROS; IQ_VALUE_KIND, _BITS, _BIAS, _MODE (0 symmetric,
+// 1 asymmetric, 2 hybrid); IQ_NORMALIZED, keys have a normalizer; IQ_HEADS, query heads of a problem at most; IQ_WARPS of a block; IQ_BLOCKS on one
+// multiprocessor; IQ_SEQUENCES at most.
+#include "iq_device_cache.h"
+#include "iq_device_tile.h"
+#include "ptx.cuh"
+#include "expand.cuh"
+#include "ring.cuh"
+#include "decode_shape.cuh"
+#include "tile_half.cuh"
+#include "tile_integer.cuh"
+#include "merge.cuh"
+
+struct Parameters {
+    iq_decode head;
+    iq_sequence sequence[IQ_SEQUENCES];
+};
+
+/// The work of a block on a problem, as numbered items: raw tiles, then chunks of `load` body tiles, as many as make whole
+/// rounds of all warps, then smaller chunks for one more round. Warps take the next item when they have room for it, so
+/// that all end together. Splits begin where pages do, so that no chunk lies in two.
+struct Items {
+    TileSource source;
+    int raw_first, raw_count, body_first, body_end;
+    /// Items before the small ones, first tile and binary logarithm of the tiles of those; number of all.
+    int large, small_first, small_log2, count;
+    uint64_t key_plane, value_plane;
+    uint32_t raw_keys_at;
+
+    __device__ __forceinline__ void divide(int warps_log2) {
+        constexpr int load_log2 = shape::load == 4 ? 2 : shape::load == 2 ? 1 : 0;
+        const int tiles = body_end - body_first, round = load_log2 + warps_log2;
+        // A raw tile takes as long as a large chunk.
+        const int chunks = max((((tiles + (raw_count << load_log2)) >> round) << warps_log2) - raw_count, 0);
+        large = raw_count + chunks;
+        small_first = body_first + (chunks << load_log2);
+        const int rest = body_end - small_first;
+        small_log2 = load_log2;
+        while (small_log2 > 0 && rest <= 1 << (small_log2 - 1 + warps_log2)) small_log2--;
+        count = large + ((rest + (1 << small_log2) - 1) >> small_log2);
+    }
+    __device__ __forceinline__ int first_tile(int item) const {
+        return item < large ? body_first + (item - raw_count) * shape::load : small_first + ((item - large) << small_log2);
+    }
+    __device__ __forceinline__ int tiles(int item, int first) const {
+        return item < large ? shape::load : min(1 << small_log2, body_end - first);
+    }
+
+    template <int TileBytes>
+    __device__ __forceinline__ void fetch(int item, uint32_t raw_at, uint64_t plane, const Slot &slot, int lane) const {
+        if (item < count && (lane == 0 || !IQ_BULK_COPIES)) {
+            uint64_t from;
+            uint32_t bytes;
+            if (item < raw_count) {
+                from = source.raw(raw_first + item) + raw_at;
+                bytes = shape::raw_bytes;
+            } else {
+                const uint32_t tile = first_tile(item);
+                from = plane + uint64_t(tile / IQ_PAGE_TILES) * source.page_stride + tile % IQ_PAGE_TILES * TileBytes;
+                bytes = tiles(item, tile) * TileBytes;
+            }
+            slot.copy(from, bytes, lane);
+        }
+        slot.commit();
+    }
+    __device__ __forceinline__ void fetch_keys(int item, const Slot &slot, int lane) const {
+        fetch<shape::key_bytes>(item, raw_keys_at, key_plane, slot, lane);
+    }
+    __device__ __forceinline__ void fetch_values(int item, const Slot &slot, int lane) const {
+        fetch<shape::value_bytes>(item, raw_keys_at + shape::raw_bytes, value_plane, slot, lane);
+    }
+
+    /// Fetches the keys of the next item that no warp has taken, and returns it.
+    __device__ __forceinline__ int next_keys(uint32_t counter, const Slot &slot, int lane) const {
+        int item = 0;
+        if (lane == 0)
+            asm volatile("atom.shared.add.u32 %0, [%1], 1;" : "=r"(item) : "r"(counter) : "memory");
+        item = __shfl_sync(0xFFFFFFFFu, item, 0);
+        fetch_keys(item, slot, lane);
+        return item;
+    }
+};
+
+/// Where the tokens of a warp's raw tiles are.
+struct RawTokens {
+    int sink_tiles, sink_tokens, recent_position, recent_end, visible;
+};
+
+/// One float16 tile of the sink or of recent. Returns the next item.
+__device__ __forceinline__ int raw_chunk(
+    Partials &state, const HalfQuery &q, const Items &items, const RawTokens &tokens, Slot &keys, Slot &values,
+    uint32_t counter, int item, int lane) {
+    const int tile = items.raw_first + item;
+    const bool is_sink = tile < tokens.sink_tiles;
+    const int first = is_sink ? tile * 32 : tokens.recent_position + (tile - tokens.sink_tiles) * 32;
+    const int end = is_sink ? tokens.sink_tokens : tokens.recent_end;
+    float score[shape::sets][1][4];
+    keys.wait();
+    {
+        float sums[shape::sets][4];
+        half_scores<16, 0>(q.b, keys.data, lane, sums);
+#pragma unroll
+        for (int set = 0; set < shape::sets; set++)
+#pragma unroll
+            for (int j = 0; j < 4; j++) score[set][0][j] = sums[set][j];
+    }
+    __syncwarp();
+    const int next = items.next_keys(counter, keys, lane);
+#pragma unroll
+    for (int set = 0; set < shape::sets; set++) {
+        if (first < tokens.visible || first + 32 > end)
+            mask_tile(score[set][0], first, tokens.visible, end, lane);
+        // Head 0 is in column pair 0; the others are free here.
+        if (shape::single && (lane & 3))
+#pragma unroll
+            for (int j = 0; j < 4; j++) score[set][0][j] = IQ_ABSENT;
+    }
+    scores_to_weights<1>(state, score);
+    float weight[shape::sets][4];
+#pragma unroll
+    for (int set = 0; set < shape::sets; set++)
+#pragma unroll
+        for (int j = 0; j < 4; j++) weight[set][j] = score[set][0][j];
+    values.wait();
+    half_values<16, 0, false>(state, values.data, lane, weight);
+    __syncwarp();
+    items.fetch_values(next, values, lane);
+    return next;
+}
+
+/// A chunk of sealed tiles. Returns the next item.
+template <class Query>
+__device__ __forceinline__ int body_chunk(
+    Partials &state, const Query &q, const Items &items, Slot &keys, Slot &values,
+    uint32_t counter, int item, int lane, int offset, int visible) {
+    const int first = items.first_tile(item), count = items.tiles(item, first);
+    const int position = offset + 32 * first;
+    int next;
+    keys.wait();
+    if constexpr (shape::single) {
+        float score[4];
+        single_scores(q, keys.data, count, lane, score);
+        __syncwarp();
+        next = items.next_keys(counter, keys, lane);
+        if (position < visible) mask_tile(score, position + 32 * (lane & 3), visible, 0x7FFFFFFF, lane);
+        values.wait();
+        single_values(state, values.data, count, lane, score);
+    } else {
+#pragma unroll
+        for (int at = 0; at < shape::load; at += shape::step) {
+            if (at > 0 && at >= count) break;
+            float score[shape::sets][shape::step][4];
+#pragma unroll
+            for (int n = 0; n < shape::step; n++) {
+                float sums[shape::sets][4];
+                if (at + n < count) q.scores(keys.data + (at + n) * shape::key_bytes, lane, sums);
+#pragma unroll
+                for (int set = 0; set < shape::sets; set++) {
+#pragma unroll
+                    for (int j = 0; j < 4; j++) score[set][n][j] = at + n < count ? sums[set][j] : IQ_ABSENT;
+                    if (position + 32 * (at + n) < visible)
+                        mask_tile(score[set][n], position + 32 * (at + n), visible, 0x7FFFFFFF, lane);
+                }
+            }
+            if (at + shape::step >= shape::load || at + shape::step >= count) {
+                __syncwarp();
+                next = items.next_keys(counter, keys, lane);
+            }
+            const uint32_t value_tiles = values.data + at * shape::value_bytes;
+            if constexpr (shape::integer_values) {
+                if (at == 0) values.wait();
+                integer_values(state, value_tiles, count - at, lane, score);
+            } else {
+                scores_to_weights<shape::step>(state, score);
+                if (at == 0) values.wait();
+#pragma unroll
+                for (int n = 0; n < shape::step; n++) {
+                    if (at + n >= count) break;
+                    float weight[shape::sets][4];
+#pragma unroll
+                    for (int set = 0; set < shape::sets; set++)
+#pragma unroll
+                        for (int j = 0; j < 4; j++) weight[set][j] = score[set][n][j];
+                    half_values<shape::value_bits, IQ_VALUE_MODE == 0 ? IQ_VALUE_BIAS : 0, IQ_VALUE_KIND == IQ_OUTER>(
+                        state, value_tiles + n * shape::value_bytes, lane, weight);
+                }
+            }
+        }
+    }
+    __syncwarp();
+    items.fetch_values(next, values, lane);
+    return next;
+}
+
+/// Queries of body keys, by kind of tile.
+struct IntegerScores {
+    const IntegerQuery &q;
+    __device__ __forceinline__ void scores(uint32_t tile, int lane, float (&sums)[shape::sets][4]) const {
+        integer_scores(q, tile, lane, sums);
+    }
+};
+struct RawScores {
+    const HalfQuery &q;
+    __device__ __forceinline__ void scores(uint32_t tile, int lane, float (&sums)[shape::sets][4]) const {
+        half_scores<16, 0>(q.b, tile, lane, sums);
+    }
+};
+struct OuterScores {
+    const QueryChannels &q;
+    __device__ __forceinline__ void scores(uint32_t tile, int lane, float (&sums)[shape::sets][4]) const {
+        outer_scores(q, tile, lane, sums);
+    }
+};
+
+extern "C" __global__ void __launch_bounds__(IQ_WARPS * 32, IQ_BLOCKS)
+iq_decode_attention(const __grid_constant__ Parameters parameters) {
+    extern __shared__ __align__(128) char memory[];
+    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    const iq_decode &p = parameters.head;
+#ifdef IQ_TRACE
+    long long *trace_ = (long long *)(p.counters + (1 << 20)) + (blockIdx.x * IQ_WARPS + warp) * 16;
+#endif
+    TRACE(0);
+
+    // Which sequence, problem, split and warp of the problem this is.
+    int index = 0;
+    if (IQ_SEQUENCES > 1) {
+        int high = p.sequences;
+        while (high - index > 1) {
+            const int middle = (index + high) / 2;
+            if (parameters.sequence[middle].first_block <= int(blockIdx.x)) index = middle; else high = middle;
+        }
+    }
+    const iq_sequence &s = parameters.sequence[index];
+    const int block = int(blockIdx.x) - s.first_block;
+    int problem, split = 0;
+    if (1 << s.warps_log2 == IQ_WARPS) {
+        problem = s.splits_magic ? __umulhi(block, s.splits_magic) : block;
+        split = block - problem * s.splits;
+    } else {
+        problem = (block * IQ_WARPS + warp) >> s.warps_log2;
+    }
+    const int first_warp = warp & ~((1 << s.warps_log2) - 1);
+    const bool exists = problem < p.kv_heads;
+    const int kv_head = exists ? problem : p.kv_heads - 1, chunk = blockIdx.y;
+    const int first_head = kv_head * p.ratio + chunk * IQ_HEADS;
+    const int heads = min(IQ_HEADS, p.ratio - chunk * IQ_HEADS);
+
+    // The tiles of this split: see iq_sequence.units.
+    const int sink_tiles = (s.sink_tokens + 31) / 32;
+    const int raw_tiles = sink_tiles + (s.recent_tokens + 31) / 32;
+    const int from = split * s.units, to = from + s.units;
+    const int round_up = (1 << p.raw_cost_log2) - 1;
+    const int raw_first = min((from + round_up) >> p.raw_cost_log2, raw_tiles);
+    const int raw_end = min((to + round_up) >> p.raw_cost_log2, raw_tiles);
+    const int before = raw_tiles << p.raw_cost_log2;
+    Items items;
+    items.source = {s.sink, s.recent, p.raw_stride, p.page_stride, sink_tiles, s.recent_first, p.ring_tiles};
+    items.raw_first = raw_first;
+    items.raw_count = raw_end - raw_first;
+    // Both ends are moved to the pages they lie in.
+    const int page = ~(IQ_PAGE_TILES - 1);
+    items.body_first = min(max((s.body_first + from - before) & page, s.body_first), s.body_end);
+    items.body_end = min(max((s.body_first + to - before) & page, s.body_first), s.body_end);
+    if (split == s.splits - 1) items.body_end = s.body_end;
+    items.divide(s.warps_log2);
+    if (!exists) items.count = items.raw_count = 0;
+    items.key_plane = s.body + uint32_t(kv_head * IQ_PAGE_TILES) * uint32_t(shape::key_bytes);
+    items.value_plane = s.body + uint32_t(p.kv_heads * IQ_PAGE_TILES) * uint32_t(shape::key_bytes)
+        + uint32_t(kv_head * IQ_PAGE_TILES) * uint32_t(shape::value_bytes);
+    items.raw_keys_at = kv_head * 2 * shape::raw_bytes;
+
+    Slot keys, values;
+    const uint32_t base = shared_address(memory);
+    keys.data = base + warp * (shape::key_slot + shape::value_slot);
+    values.data = keys.data + shape::key_slot;
+    keys.barrier = base + shape::slots_end + warp * 16;
+    values.barrier = keys.barrier + 8;
+    keys.parity = values.parity = 0;
+    // Items that warps have taken, one counter for each problem of the block.
+    const uint32_t counter = base + shape::slots_end + IQ_WARPS * 16 + first_warp * 4;
+    keys.prepare(lane);
+    values.prepare(lane);
+    if (warp == first_warp && lane == 0)
+        asm volatile("st.shared.u32 [%0], %1;" ::"r"(counter), "r"(1 << s.warps_log2) : "memory");
+#if IQ_BULK_COPIES
+    if (lane == 0) asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+    __syncwarp();
+
+    const RawTokens tokens{sink_tiles, s.sink_tokens, s.recent_position, s.recent_position + s.recent_tokens, s.visible};
+    const float scale = p.scale * 1.4426950408889634f;
+    const float *query = (const float *)p.queries + (uint64_t(index) * p.query_heads + first_head) * shape::d;
+    Partials state;
+    state.clear();
+
+    int item = warp - first_warp;
+
+    // Queries are asked for before the first tile: behind megabytes of tiles they would come late.
+    if constexpr (shape::integer_keys) {
+        IntegerQuery q;
+        q.request(query, heads, (const float *)s.normalizer + kv_head * shape::d, p.kv_heads * shape::d, lane);
+        items.fetch_keys(item, keys, lane);
+        items.fetch_values(item, values, lane);
+        __syncthreads();
+        TRACE(1);
+        q.prepare(scale, lane);
+        TRACE(2);
+        if (item < items.raw_count) {
+            QueryChannels channels;
+            HalfQuery raw;
+            channels.request(query, heads, lane);
+            channels.multiply(scale);
+            raw.prepare(channels, lane);
+#pragma unroll 1
+            do item = raw_chunk(state, raw, items, tokens, keys, values, counter, item, lane);
+            while (item < items.raw_count);
+        }
+        TRACE(3);
+#pragma unroll 1
+        while (item < items.count) {
+            if constexpr (shape::single)
+                item = body_chunk(state, q, items, keys, values, counter, item, lane, s.body_position, s.visible);
+            else
+                item = body_chunk(state, IntegerScores{q}, items, keys, values, counter, item, lane, s.body_position, s.visible);
+        }
+    } else {
+        QueryChannels channels;
+        channels.request(query, heads, lane);
+        items.fetch_keys(item, keys, lane);
+        items.fetch_values(item, values, lane);
+        __syncthreads();
+        channels.multiply(scale);
+        HalfQuery raw;
+        raw.prepare(channels, lane);
+#pragma unroll 1
+        while (item < items.raw_count)
+            item = raw_chunk(state, raw, items, tokens, keys, values, counter, item, lane);
+#pragma unroll 1
+        while (item < items.count) {
+            if constexpr (IQ_KEY_KIND == IQ_HALF)
+                item = body_chunk(state, RawScores{raw}, items, keys, values, counter, item, lane, s.body_position, s.visible);
+            else
+                item = body_chunk(state, OuterScores{channels}, items, keys, values, counter, item, lane, s.body_position, s.visible);
+        }
+    }
+    TRACE(4);
+    merge_block(
+#ifdef IQ_TRACE
+        trace_,
+#endif
+        state, memory, p, s, index, kv_head * p.chunks + chunk, exists, first_head, heads, split, warp, lane);
+}
