@@ -22,10 +22,10 @@ static const char device_cache_h[] = {
 #embed "include/iq_device_cache.h"
     , 0};
 static const char seal_tile_h[] = {
-#embed "kernels/seal_tile.h"
+#embed "kernels/seal_tile.cuh"
     , 0};
 static const char seal_feedback_h[] = {
-#embed "kernels/seal_feedback.h"
+#embed "kernels/seal_feedback.cuh"
     , 0};
 static const char device_append_h[] = {
 #embed "include/iq_device_append.h"
@@ -47,8 +47,8 @@ static const struct iq_source sources[] = {
     {"unpack.cu", unpack_cu},
     {"iq_device_tile.h", device_tile_h},
     {"iq_device_cache.h", device_cache_h},
-    {"seal_tile.h", seal_tile_h},
-    {"seal_feedback.h", seal_feedback_h},
+    {"seal_tile.cuh", seal_tile_h},
+    {"seal_feedback.cuh", seal_feedback_h},
     {"iq_device_append.h", device_append_h},
     {"iq_exact.h", exact_h},
     {"iq_seal.h", seal_h},

@@ -4,16 +4,16 @@
 //
 //     load      float16 → float32 in shared memory, group after group; keys normalized
 //     groups    one thread a group: scale, zero point, codes; scales are stored
-//     feedback  (keys) codes anew, channel after channel: seal_feedback.h
+//     feedback  (keys) codes anew, channel after channel: seal_feedback.cuh
 //     pack      staged codes, a byte each in the order of registers, → words, stored side by side
 //
 // Every number is the CPU's to the last bit: iq_seal.h.
 //
 // Macros: IQ_HEAD_SIZE; IQ_KEY_KIND, IQ_VALUE_KIND (enum iq_tile_kind); IQ_KEY_BITS, IQ_KEY_MODE, IQ_KEY_LEVELS and
 // the same of IQ_VALUE (enum iq_mode, enum iq_levels); IQ_NORMALIZED, IQ_FEEDBACK (0 or 1).
-#include "seal_tile.h"
+#include "seal_tile.cuh"
 #if IQ_FEEDBACK
-#include "seal_feedback.h"
+#include "seal_feedback.cuh"
 #endif
 
 template <bool is_key, int kind, int bits, int mode, int levels>

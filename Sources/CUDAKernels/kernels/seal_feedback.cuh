@@ -2,7 +2,7 @@
 #ifndef SEAL_FEEDBACK_H
 #define SEAL_FEEDBACK_H
 
-#include "seal_tile.h"
+#include "seal_tile.cuh"
 
 constexpr int part_tokens = 8;
 constexpr int part_stride = 36;                      // as group_stride, and a multiple of 16 bytes
