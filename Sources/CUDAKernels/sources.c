@@ -39,6 +39,12 @@ static const char ptx_cuh[] = {
 static const char ring_cuh[] = {
 #embed "kernels/ring.cuh"
     , 0};
+static const char seal_feedback_cuh[] = {
+#embed "kernels/seal_feedback.cuh"
+    , 0};
+static const char seal_tile_cuh[] = {
+#embed "kernels/seal_tile.cuh"
+    , 0};
 static const char tile_half_cuh[] = {
 #embed "kernels/tile_half.cuh"
     , 0};
@@ -60,6 +66,12 @@ static const char device_probe_h[] = {
 static const char device_tile_h[] = {
 #embed "include/iq_device_tile.h"
     , 0};
+static const char exact_h[] = {
+#embed "include/iq_exact.h"
+    , 0};
+static const char pack_h[] = {
+#embed "include/iq_pack.h"
+    , 0};
 static const char seal_h[] = {
 #embed "include/iq_seal.h"
     , 0};
@@ -77,6 +89,8 @@ static const struct iq_source sources[] = {
     {"merge.cuh", merge_cuh},
     {"ptx.cuh", ptx_cuh},
     {"ring.cuh", ring_cuh},
+    {"seal_feedback.cuh", seal_feedback_cuh},
+    {"seal_tile.cuh", seal_tile_cuh},
     {"tile_half.cuh", tile_half_cuh},
     {"tile_integer.cuh", tile_integer_cuh},
     {"iq_device_append.h", device_append_h},
@@ -84,6 +98,8 @@ static const struct iq_source sources[] = {
     {"iq_device_prefill.h", device_prefill_h},
     {"iq_device_probe.h", device_probe_h},
     {"iq_device_tile.h", device_tile_h},
+    {"iq_exact.h", exact_h},
+    {"iq_pack.h", pack_h},
     {"iq_seal.h", seal_h},
 };
 

@@ -63,6 +63,36 @@ struct SealArithmeticTests {
         }
     }
 
+    @Test("A quotient by a reciprocal is the rounded quotient")
+    func quotients() {
+        var random = SealRandom(3)
+        for round in 0..<400_000 {
+            let divisor = Float(
+                bitPattern: UInt32(random.next() % (40 << 23)) + (107 << 23))
+            let reciprocal = 1 / divisor
+            var x = Float(bitPattern: UInt32(random.next() % (80 << 23)) + (87 << 23))
+            // Every other quotient as near to the middle of two floats as may be.
+            if round % 2 == 0 {
+                let quotient = x / divisor
+                x = Float((Double(quotient) + Double(quotient.ulp) / 2) * Double(divisor))
+            }
+            if round % 3 == 0 { x = -x }
+            guard iq_is_usual(x, divisor) != 0 else { continue }
+            let got = iq_usual_quotient(x, divisor, reciprocal)
+            if got.bitPattern != (x / divisor).bitPattern {
+                Issue.record("\(x) / \(divisor) gave \(got), not \(x / divisor)")
+                return
+            }
+        }
+        for x: Float in [0, -0.0] {
+            #expect(iq_usual_quotient(x, 3, 1 / 3).bitPattern == x.bitPattern)
+        }
+        for x: Float in [.nan, .infinity, 1e-30, 1e30] { #expect(iq_is_usual(x, 1) == 0) }
+        for divisor: Float in [.nan, .infinity, 0, 1e-30, 1e30] {
+            #expect(iq_is_usual(1, divisor) == 0)
+        }
+    }
+
     // MARK: - Groups
 
     static let formats: [GroupedFormat] = {
@@ -254,50 +284,5 @@ extension LevelSet {
         case .kernel: Int32(IQ_KERNEL.rawValue)
         case .fullRange: Int32(IQ_FULL_RANGE.rawValue)
         }
-    }
-}
-
-/// SplitMix64, and groups of every kind that a quantizer may meet.
-private struct SealRandom: RandomNumberGenerator {
-    enum Kind: CaseIterable {
-        case normal, zero, subnormal, huge, positive, negative, constant, ties, outlier, nan,
-            infinite
-    }
-
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    /// Roughly normal.
-    private mutating func normal() -> Float {
-        (0..<4).reduce(into: -2) { sum, _ in sum += Float(next() >> 40) / Float(1 << 24) }
-    }
-
-    mutating func group(_ kind: Kind) -> [Float] {
-        let size = Float(1 << (next() % 8))
-        let constant = normal()
-        var x = (0..<32).map { _ in normal() * size }
-        switch kind {
-        case .normal: break
-        case .zero: x = x.map { $0 < 0 ? -0.0 : 0 }
-        case .subnormal: x = x.map { $0 * (size > 8 ? Float.leastNormalMagnitude / 100 : 1e-8) }
-        case .huge: x = x.map { $0 * (size > 8 ? 1e36 : 6e4) }
-        case .positive: x = x.map { abs($0) + 1 }
-        case .negative: x = x.map { -abs($0) }
-        case .constant: x = x.map { _ in constant }
-        case .ties: x = x.map { ($0 * 8).rounded() / 8 }
-        case .outlier: x[Int(next() % 32)] *= 100
-        case .nan: for _ in 0..<3 { x[Int(next() % 32)] = .nan }
-        case .infinite: x[Int(next() % 32)] = next() % 2 == 0 ? .infinity : -.infinity
-        }
-        return x
     }
 }

@@ -7,6 +7,8 @@
 #include "iq_device_prefill.h"
 #include "iq_device_probe.h"
 #include "iq_device_tile.h"
+#include "iq_exact.h"
+#include "iq_pack.h"
 #include "iq_seal.h"
 
 /// A source text: zero-terminated, with its name as other sources include it.

@@ -91,8 +91,9 @@ IQ_FN int iq_seal_shared_bytes(int d, int has_feedback) {
     // Values of d groups (33 floats each), and staged codes.
     int whole = d * 33 * 4 + d * 32;
     if (!has_feedback) return whole;
-    // Values of d / 4 groups, staged codes, divisors, then factors.
-    int part = d / 4 * 33 * 4 + d * 8 + d / 4 * 16 + d * (d + 1) / 2 * 4;
+    // Values of d / 4 groups (36 floats each), staged codes, divisors, a ring of 64 rows of factors, and what is read
+    // past its end.
+    int part = d / 4 * 36 * 4 + d * 8 + d / 4 * 16 + 64 * d * 4 + 128;
     return part > whole ? part : whole;
 }
 

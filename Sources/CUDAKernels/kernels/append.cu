@@ -8,7 +8,7 @@
 //
 // Macros: IQ_HEAD_SIZE.
 #include "iq_device_append.h"
-#include "iq_seal.h"
+#include "iq_exact.h"
 
 /// As the CPU's kernels turn a pair where it has fused multiply-add: one product is rounded, then the other added.
 __device__ __forceinline__ void turn(float &a, float &b, float cosine, float sine) {
@@ -80,7 +80,8 @@ iq_append_tokens(const __grid_constant__ struct iq_append work) {
     } else {
         int place = position - sequence.recent_position;
         token = place & 31;
-        int slot = (sequence.recent_first + (place >> 5)) % work.ring_tiles;
+        int slot = sequence.recent_first + (place >> 5);
+        if (slot >= work.ring_tiles) slot -= work.ring_tiles;
         tile = (unsigned char *)sequence.recent + slot * work.raw_stride;
     }
     uint16_t *halves = (uint16_t *)(tile + (2 * head + (kind - 1)) * (64 * d));
