@@ -134,7 +134,6 @@ package final class DecodeAttention {
         head.polls = cut.isOneWave ? 1 : 0
         head.chunks = Int32(cut.chunks)
         head.ratio = Int32(layer.shape.groupRatio)
-        head.chunk_log2 = Int32(min(cut.chunkLog2, shape.mostChunkLog2))
         parameters.storeBytes(of: head, as: iq_decode.self)
         let rest = parameters + MemoryLayout<iq_decode>.stride
         for (index, share) in cut.shares.enumerated() {

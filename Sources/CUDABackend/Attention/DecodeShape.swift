@@ -29,10 +29,11 @@ package struct DecodeShape: Sendable, Hashable {
         self.sequences = sequences
     }
 
-    /// Dynamic shared memory of a block: slots and barriers of the warps, then their partials.
+    /// Dynamic shared memory of a block: slots, barriers and counters of the warps, then their partials, then those of
+    /// blocks.
     package var sharedBytes: Int {
-        let partial = mergeHeads * (headSize + 8) * 4 + mergeHeads * 8
-        return warps * (slot(keyBytes) + slot(valueBytes) + 20 + partial)
+        let partial = mergeHeads * (headSize + 10) * 4
+        return warps * (slot(keyBytes) + slot(valueBytes) + 32 + partial + (headSize + 2) * 4)
     }
 
     /// Floats of a record of the partials.
@@ -50,9 +51,6 @@ package struct DecodeShape: Sendable, Hashable {
         let largest = max(keyBytes, valueBytes)
         return largest > 4608 ? 1 : largest > 2304 ? 2 : 4
     }
-
-    /// Its binary logarithm.
-    package var mostChunkLog2: Int { load.trailingZeroBitCount }
 
     private func slot(_ tile: Int) -> Int {
         (max(load * tile, 2 * TileLayout.tokens * headSize) + 127) / 128 * 128

@@ -226,8 +226,9 @@ package final class DeviceCache {
         result.recent = recentAddress(layer)
         result.body = bodyAddress(layer)
         result.normalizer = normalizerAddress(layer)
-        result.body_first = Int32(
-            min(max(0, visible - schedule.sink) / TileLayout.tokens, state.sealedTiles))
+        // From the beginning of a page on; tokens that are not seen are masked.
+        let hidden = min(max(0, visible - schedule.sink) / TileLayout.tokens, state.sealedTiles)
+        result.body_first = Int32(hidden / DeviceLayout.pageTiles * DeviceLayout.pageTiles)
         result.body_end = Int32(state.sealedTiles)
         result.sink_tokens = Int32(visible < schedule.sink ? sink : 0)
         result.body_position = Int32(schedule.sink)

@@ -3,7 +3,8 @@
 ///     problem   one sequence, one KV head, one chunk of the query heads that share it
 ///     cost      of a problem: body tiles + rawCost · raw tiles, in the time of a body tile. Raw tile i begins at cost
 ///               rawCost · i, body tile b at rawCost · raw tiles + b
-///     split s   of a problem takes the tiles that begin in [s · units, (s + 1) · units); its warps share them out
+///     split s   of a problem takes the tiles that begin in [s · units, (s + 1) · units), of the body from page to page
+///               (both ends are rounded down); its warps share them out
 ///
 /// A problem has either whole blocks, `splits` of them, or `warps` of one block that it shares with others. The grid is
 /// (blocks of all sequences' KV heads) × chunks. All blocks of a launch run at once if they can: the plan is the one with
@@ -88,8 +89,6 @@ package struct DecodePlan: Sendable, Hashable {
     package private(set) var partials = 0
     /// Whether all blocks run at once, so that one may wait for another.
     package private(set) var isOneWave = true
-    /// Binary logarithm of the body tiles that a warp should take at a time, at most 4: fewer where it has few.
-    package private(set) var chunkLog2 = 0
 
     /// - Parameters:
     ///   - ratio: query heads of a KV head.
@@ -126,21 +125,15 @@ package struct DecodePlan: Sendable, Hashable {
             let middle = low + (high - low) / 2
             if blocks(middle) <= waves * seats.blocks { high = middle } else { low = middle + 1 }
         }
-        var thinnest = Double.infinity
-        for (extent, length) in zip(extents, lengths) {
+        for extent in extents {
             var share = extent.share(units: low)
             share.firstBlock = columns
             share.firstPartial = partials
             columns += share.columns(kvHeads: kvHeads, blockWarps: warps)
             if share.splits > 1 { partials += kvHeads * chunks * share.splits }
             shares.append(share)
-            if length.bodyTiles > 0 {
-                let tiles = (length.bodyTiles + share.splits - 1) / share.splits
-                thinnest = min(thinnest, Double(tiles) / Double(share.warps))
-            }
         }
         isOneWave = self.blocks <= seats.blocks
-        chunkLog2 = thinnest >= 3 ? 2 : thinnest >= 1.5 ? 1 : 0
     }
 
     /// The problems of one sequence: their tiles begin in 0 ..< end.
