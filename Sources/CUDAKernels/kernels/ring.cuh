@@ -28,9 +28,10 @@ struct Slot {
     __device__ __forceinline__ void copy(uint64_t source, uint32_t bytes, int lane) const {
 #if IQ_BULK_COPIES
         asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+        // Tiles are read once: they leave the L2 cache first, so that queries, partials and code stay.
         asm volatile(
-            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(data),
-            "l"(source), "r"(bytes), "r"(barrier)
+            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(data),
+            "l"(source), "r"(bytes), "r"(barrier), "l"(0x12F0000000000000ull)
             : "memory");
 #else
         for (uint32_t at = lane * 16; at < bytes; at += 512)
