@@ -5,7 +5,7 @@ extension KernelVariant {
     ///
     /// - Parameter architecture: as the compiler names it, such as `sm_80` or `sm_90a`.
     package static func all(for architecture: String) -> [KernelVariant] {
-        let parts: [[KernelVariant]] = []
+        let parts = [cache(), decode(), prefill(for: architecture)]
         return parts.flatMap { $0 }
     }
 
