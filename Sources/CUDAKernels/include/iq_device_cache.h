@@ -80,6 +80,8 @@ struct iq_decode {
     int32_t polls;             // 1: all blocks are resident, so that partials are waited for
     int32_t chunks;            // problems of one KV head: the grid's second dimension
     int32_t ratio;             // query heads of a KV head
-    int32_t reserved[3];
+    /// 1: launched to overlap the launch before, which has written queries and raw tiles but no body tile.
+    int32_t overlaps;
+    int32_t reserved[2];
 };
 #endif

@@ -312,12 +312,21 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
 
     int item = warp - first_warp;
 
-    // Queries are asked for before the first tile: behind megabytes of tiles they would come late.
+    // Queries are asked for before the first tile: behind megabytes of tiles they would come late. Only where the launch
+    // before is still running, which writes them, body tiles go first.
+    const bool overlaps = p.overlaps;
+    let_next_launch_begin();
+    if (overlaps && item < items.raw_count) wait_for_launch_before();
     if constexpr (shape::integer_keys) {
         IntegerQuery q;
-        q.request(query, heads, (const float *)s.normalizer + kv_head * shape::d, p.kv_heads * shape::d, lane);
+        const float *normalizer = (const float *)s.normalizer + kv_head * shape::d;
+        if (!overlaps) q.request(query, heads, normalizer, p.kv_heads * shape::d, lane);
         items.fetch_keys(item, keys, lane);
         items.fetch_values(item, values, lane);
+        if (overlaps) {
+            wait_for_launch_before();
+            q.request(query, heads, normalizer, p.kv_heads * shape::d, lane);
+        }
         TRACE(1);
         __syncthreads();
         q.prepare(scale, lane);
@@ -342,9 +351,13 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
         }
     } else {
         QueryChannels channels;
-        channels.request(query, heads, lane);
+        if (!overlaps) channels.request(query, heads, lane);
         items.fetch_keys(item, keys, lane);
         items.fetch_values(item, values, lane);
+        if (overlaps) {
+            wait_for_launch_before();
+            channels.request(query, heads, lane);
+        }
         __syncthreads();
         channels.multiply(scale);
         HalfQuery raw;
