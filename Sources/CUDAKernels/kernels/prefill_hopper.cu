@@ -16,7 +16,7 @@
 // Measured on an H200, 2026-11-21, float32 queries, causal, TFLOP/s:      tokens    2048    8192   32768
 //     head size 128, 32 heads, 8 KV heads (32)                                     416     560     549   (344 495 512)
 //     head size 64, 32 heads, 8 KV heads                                           215     345     350
-// Warp groups that take turns at the tensor cores (named barriers) were no faster.
+// Warp groups taking turns at the tensor cores (named barriers): no faster at 128, 3 to 8 % at 64 (one run); not done.
 //
 // Macros: IQ_HEAD_SIZE 64, 96, 128 or 256; IQ_QUERY_HALF for float16 queries.
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL) || !defined(__CUDA_ARCH__)
