@@ -8,6 +8,10 @@
 //     warp      32 rows (16) × 64 keys of scores, 32 (16) × d of output, float32
 //     mma       m16n8k16: Q is A (ldmatrix), K is B (ldmatrix), weights are A (registers), V is B (ldmatrix.trans)
 //
+// Measured on an H200, 2026-11-21, float32 queries, causal, TFLOP/s:      tokens    2048    8192   32768
+//     head size 128, 32 heads, 8 KV heads (32)                                     307     403     389   (276 359 363)
+//     head size 64, 32 heads, 8 KV heads                                           224     312     329
+//
 // Macros: IQ_HEAD_SIZE 64, 96, 128 or 256; IQ_QUERY_HALF for float16 queries.
 // Structs, and how to launch: iq_device_prefill.h.
 #include "iq_prefill_rows.h"
