@@ -30,6 +30,12 @@ static const char decode_shape_cuh[] = {
 static const char expand_cuh[] = {
 #embed "kernels/expand.cuh"
     , 0};
+static const char hopper_h[] = {
+#embed "kernels/iq_hopper.h"
+    , 0};
+static const char prefill_rows_h[] = {
+#embed "kernels/iq_prefill_rows.h"
+    , 0};
 static const char merge_cuh[] = {
 #embed "kernels/merge.cuh"
     , 0};
@@ -86,6 +92,8 @@ static const struct iq_source sources[] = {
     {"unpack.cu", unpack_cu},
     {"decode_shape.cuh", decode_shape_cuh},
     {"expand.cuh", expand_cuh},
+    {"iq_hopper.h", hopper_h},
+    {"iq_prefill_rows.h", prefill_rows_h},
     {"merge.cuh", merge_cuh},
     {"ptx.cuh", ptx_cuh},
     {"ring.cuh", ring_cuh},

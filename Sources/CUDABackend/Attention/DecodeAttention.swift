@@ -28,6 +28,9 @@ package final class DecodeAttention {
     /// A plan, and the kernel that it is made for.
     package struct Plan {
         package let cut: DecodePlan
+        /// Whether a launch may overlap the one before: a block fills its multiprocessor, so that blocks of two launches
+        /// do not crowd together on some.
+        package let canOverlap: Bool
         fileprivate let kernel: Int
     }
 
@@ -93,7 +96,8 @@ package final class DecodeAttention {
             kvHeads: shape.kvHeads, headSize: shape.headSize, rawCost: layer.rawCost,
             seats: try kernel(index).seats, leastUnits: leastUnits)
         try reserve(records: cut.partials, on: stream)
-        return Plan(cut: cut, kernel: index)
+        return Plan(
+            cut: cut, canOverlap: shapes[index].blocks == 1 && cut.isOneWave, kernel: index)
     }
 
     /// The same for one layer of some caches, each seen by the query of its last token.
@@ -108,6 +112,7 @@ package final class DecodeAttention {
     /// - Parameters:
     ///   - queries, output: addresses of float32 `[sequence][query heads][d]`; queries after RoPE.
     ///   - sequences: as ``DeviceCache/sequence(layer:position:)`` gives them, of layers of this kind.
+    ///   - overlapsPrevious: begin before the launch before has ended, which must have sealed nothing that is seen here.
     package func launch(
         queries: UInt64, output: UInt64, sequences: [iq_sequence], plan: Plan,
         overlapsPrevious: Bool = false, on stream: borrowing CUDAStream
@@ -134,6 +139,9 @@ package final class DecodeAttention {
         head.polls = cut.isOneWave ? 1 : 0
         head.chunks = Int32(cut.chunks)
         head.ratio = Int32(layer.shape.groupRatio)
+        let overlaps =
+            overlapsPrevious && plan.canOverlap && context.device.capability.major >= 9
+        head.overlaps = overlaps ? 1 : 0
         parameters.storeBytes(of: head, as: iq_decode.self)
         let rest = parameters + MemoryLayout<iq_decode>.stride
         for (index, share) in cut.shares.enumerated() {
@@ -153,7 +161,7 @@ package final class DecodeAttention {
             try stream.launch(
                 function, grid: LaunchSize(cut.columns, cut.chunks),
                 block: LaunchSize(32 * shape.warps), sharedBytes: shape.sharedBytes,
-                overlapsPrevious: overlapsPrevious, parametersAt: UnsafeRawPointer(parameters))
+                overlapsPrevious: overlaps, parametersAt: UnsafeRawPointer(parameters))
         } catch { throw CUDABackendError(error) }
     }
 

@@ -3,6 +3,8 @@ package import KVCache
 
 /// Where one layer of one sequence lies, as kernels are told.
 package typealias DeviceSequence = iq_sequence
+/// Tiles of one sequence to be sealed, as the kernel is told.
+package typealias DeviceSealRequest = iq_seal_sequence
 
 /// The cache of one sequence on the GPU: the same segments, seal rules and bits as ``SequenceCache``.
 ///

@@ -47,6 +47,9 @@ package enum AttentionBenchmark {
         package var microseconds: Double
         package var fastest: Double
         package var slowest: Double
+        /// On the GPU: median where each launch overlaps the end of the one before, as in a model's decoding; `nil` where
+        /// launches of this size cannot.
+        package var overlapped: Double?
         package var bytes: Int
         package var gigabytesPerSecond: Double
         /// Of the bandwidth that the probe read with in the same run.
@@ -75,11 +78,26 @@ package enum AttentionBenchmark {
         }
     }
 
+    /// Appending one token to each sequence of a batch, and sealing one tile of each.
+    package struct WriteRow: Encodable, Sendable {
+        package var cache: String
+        package var batch: Int
+        package var kvHeads: Int
+        package var headSize: Int
+        /// Microseconds of a launch; medians.
+        package var append: Double
+        package var seal: Double
+        /// Of one token, on average.
+        package var perToken: Double { append + seal / Double(TileLayout.tokens) }
+    }
+
     package struct Report: Encodable, Sendable {
         package var device: String
         /// GB/s of plain reads, in the same run.
         package var probe: Double
         package var rows: [Row] = []
+        /// Writing the cache, on the GPU.
+        package var writes: [WriteRow] = []
 
         /// Fills in speed-ups over the rows of `float16`.
         package mutating func compare() {

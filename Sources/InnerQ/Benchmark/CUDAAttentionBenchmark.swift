@@ -31,11 +31,20 @@ extension AttentionBenchmark {
                     load, repeats: repeats, device: device, workers: workers, probe: report.probe))
         }
         report.compare()
+        var seen: Set<Load> = []
+        for load in loads {
+            var key = load
+            key.tokens = 0
+            guard !isCancelled(), seen.insert(key).inserted else { continue }
+            progress("\(load.policy.name), append and seal")
+            report.writes.append(
+                try writes(load, repeats: repeats, device: device, workers: workers))
+        }
         return report
     }
 
     /// Bytes that launches in turn must read before one reads the same again: many times the second-level cache.
-    private static let rotatedBytes = 600 << 20
+    private static let rotatedBytes = 640 << 20
 
     private static func measure(
         _ load: Load, repeats: Int, device: CUDACacheDevice, workers: WorkerPool, probe: Double
@@ -54,40 +63,62 @@ extension AttentionBenchmark {
         let attention = try DecodeAttention(
             layer, pageStride: first.layout.pageStride, mostSequences: load.batch,
             kernels: device.kernels)
-        let row = load.shape.queryHeads * load.shape.headSize
+        let size = load.shape.queryHeads * load.shape.headSize
         var numbers = SplitMix64(seed: 3)
-        let queries = try DeviceBuffer(device.context, byteCount: 4 * load.batch * row)
+        let queries = try DeviceBuffer(device.context, byteCount: 4 * load.batch * size)
         try queries.write(
-            (0..<load.batch * row).map { _ in numbers.normal() }, waitingOn: device.stream)
-        let output = try DeviceBuffer(device.context, byteCount: 4 * load.batch * row)
+            (0..<load.batch * size).map { _ in numbers.normal() }, waitingOn: device.stream)
+        let output = try DeviceBuffer(device.context, byteCount: 4 * load.batch * size)
         let plan = try attention.plan(
             Array(caches[0..<load.batch]), layer: 0, on: device.stream)
         let (from, to) = (queries.address, output.address)
         // At least 24 launches, and each cache as often as the others.
         let launches = turns * max(1, (24 + turns - 1) / turns)
-        let graph = try device.record { () throws(CUDABackendError) in
-            for launch in 0..<launches {
-                let turn = launch % turns
-                try attention.launch(
-                    queries: from, output: to,
-                    caches: Array(caches[turn * load.batch..<(turn + 1) * load.batch]), layer: 0,
-                    plan: plan, on: device.stream)
+        func time(overlapping: Bool) throws -> [Double] {
+            let graph = try device.record { () throws(CUDABackendError) in
+                for launch in 0..<launches {
+                    let turn = launch % turns
+                    try attention.launch(
+                        queries: from, output: to,
+                        caches: Array(caches[turn * load.batch..<(turn + 1) * load.batch]),
+                        layer: 0, plan: plan, overlapsPrevious: overlapping && launch > 0,
+                        on: device.stream)
+                }
             }
+            return try device.seconds(of: graph, repeats: repeats).map { $0 / Double(launches) }
         }
-        try graph.upload(on: device.stream)
-        try graph.launch(on: device.stream)
-        try device.stream.synchronize()
-        var seconds: [Double] = []
-        for _ in 0..<repeats {
-            let milliseconds = try device.stream.milliseconds { () throws(CUDAError) in
-                try graph.launch(on: device.stream)
-            }
-            seconds.append(milliseconds / 1000 / Double(launches))
-        }
+        let seconds = try time(overlapping: false)
+        let overlapped = plan.canOverlap ? try time(overlapping: true) : nil
         guard try !attention.gaveUp(on: device.stream) else {
             throw CUDABackendError.device(
                 .invalidArgument("a block of the attention kernel waited in vain for another"))
         }
-        return Row(load, seconds: seconds, probe: probe, copies: turns)
+        var row = Row(load, seconds: seconds, probe: probe, copies: turns)
+        row.overlapped = overlapped.map { DecodeBenchmark.Rates.median($0) * 1e6 }
+        return row
+    }
+}
+
+extension CUDACacheDevice {
+    /// Seconds of each launch of a graph, after a tenth of a second of launches that bring clocks up.
+    func seconds(of graph: borrowing CUDAGraph, repeats: Int) throws -> [Double] {
+        try graph.upload(on: stream)
+        let clock = ContinuousClock()
+        let start = clock.now
+        repeat {
+            try graph.launch(on: stream)
+            try stream.synchronize()
+        } while clock.now - start < .milliseconds(120)
+        var seconds: [Double] = []
+        for _ in 0..<repeats {
+            let begin = try CUDAEvent(context)
+            let end = try CUDAEvent(context)
+            try begin.record(on: stream)
+            try graph.launch(on: stream)
+            try end.record(on: stream)
+            try end.synchronize()
+            seconds.append(try end.milliseconds(since: begin) / 1000)
+        }
+        return seconds
     }
 }

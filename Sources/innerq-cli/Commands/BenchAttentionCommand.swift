@@ -43,7 +43,7 @@ struct BenchAttentionCommand: AsyncParsableCommand {
     var slidingWindow: Int?
 
     @Option(help: ArgumentHelp("Times that each is measured.", valueName: "n"))
-    var repeats = 7
+    var repeats = 21
 
     @Option(help: ArgumentHelp("Threads, on the CPU.", valueName: "n"))
     var threads: Int?
@@ -107,7 +107,8 @@ struct BenchAttentionCommand: AsyncParsableCommand {
 
     private func show(_ report: AttentionBenchmark.Report) throws {
         var table = Table([
-            "<cache", "tokens", "batch", "heads", "µs", "from", "to", "MB", "GB/s", "of probe",
+            "<cache", "tokens", "batch", "heads", "µs", "from", "to", "overlapped", "MB", "GB/s",
+            "of probe",
             "× float16",
         ])
         for row in report.rows {
@@ -115,6 +116,7 @@ struct BenchAttentionCommand: AsyncParsableCommand {
                 row.cache, Format.count(row.tokens), "\(row.batch)",
                 "\(row.heads)/\(row.kvHeads)×\(row.headSize)", Format.fixed(row.microseconds, 1),
                 Format.fixed(row.fastest, 1), Format.fixed(row.slowest, 1),
+                row.overlapped.map { Format.fixed($0, 1) } ?? "-",
                 Format.fixed(Double(row.bytes) / 1e6, 1),
                 Format.fixed(row.gigabytesPerSecond, row.gigabytesPerSecond < 100 ? 1 : 0),
                 Format.fixed(100 * row.shareOfProbe, 0) + " %",
@@ -122,6 +124,19 @@ struct BenchAttentionCommand: AsyncParsableCommand {
             ])
         }
         try Output.write(table.text)
+        if !report.writes.isEmpty {
+            var writes = Table([
+                "<cache", "batch", "KV heads", "append µs", "seal a tile µs", "µs a token",
+            ])
+            for row in report.writes {
+                writes.row([
+                    row.cache, "\(row.batch)", "\(row.kvHeads)×\(row.headSize)",
+                    Format.fixed(row.append, 2), Format.fixed(row.seal, 2),
+                    Format.fixed(row.perToken, 2),
+                ])
+            }
+            try Output.write("\n" + writes.text)
+        }
         Console.say(
             "\(report.device); plain reads: \(Format.fixed(report.probe, 1)) GB/s; medians of \(repeats)"
         )
