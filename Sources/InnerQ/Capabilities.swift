@@ -1,3 +1,5 @@
+import CUDABackend
+import CUDADriver
 public import KVCache
 import ModelFiles
 
@@ -42,6 +44,8 @@ public struct Capabilities: Sendable, Codable {
         /// Newest tokens that stay in float16: from this many to 31 more.
         public var recent: Int
         public var keyNormalization: KeyNormalization?
+        /// Whether CUDA kernels read and write it, too.
+        public var cuda: Bool
 
         /// "96-127".
         public var recentText: String {
@@ -72,6 +76,30 @@ public struct Capabilities: Sendable, Codable {
     /// Head sizes with tuned kernels; every other multiple of 16 up to 256 works too.
     public var headSizes: [Int]
     public var kernels: [Kernels]
+    public var cuda: CUDA
+
+    /// What runs on NVIDIA GPUs, and whether there is one.
+    public struct CUDA: Sendable, Codable {
+        /// Head sizes; no others run.
+        public var headSizes: [Int]
+        /// Query heads of a KV head, at most.
+        public var mostRatio: Int
+        /// Names of the GPUs that can be used.
+        public var devices: [String]
+        /// Why there is none.
+        public var reason: String?
+
+        static var current: CUDA {
+            var cuda = CUDA(
+                headSizes: DeviceCapability.headSizes, mostRatio: DeviceCapability.mostRatio,
+                devices: [])
+            do throws(CUDAError) {
+                cuda.devices = try CUDADevice.all().map(\.name)
+                if cuda.devices.isEmpty { cuda.reason = CUDAError.noDevice.description }
+            } catch { cuda.reason = error.description }
+            return cuda
+        }
+    }
 
     /// Those of the running process.
     public static var current: Capabilities {
@@ -82,13 +110,14 @@ public struct Capabilities: Sendable, Codable {
                     name: policy.name, keys: Format(policy.keys), values: Format(policy.values),
                     bitsPerElement: (policy.keys.bitsPerElement + policy.values.bitsPerElement) / 2,
                     sink: policy.windows.sink, recent: policy.windows.recent,
-                    keyNormalization: policy.keyNormalization)
+                    keyNormalization: policy.keyNormalization,
+                    cuda: DeviceCapability.supports(policy))
             },
             headSizes: ModelConfiguration.supportedHeadSizes,
             kernels: ["portable", "avx2"].map { name in
                 Kernels(
                     name: name, isAvailable: available.contains(name),
                     isUsed: name == AttentionKernels.best.name)
-            })
+            }, cuda: .current)
     }
 }

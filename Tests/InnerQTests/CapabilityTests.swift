@@ -17,6 +17,8 @@ import Testing
         #expect(capabilities.kernels.filter(\.isUsed).count == 1)
         #expect(capabilities.kernels.first { $0.name == "portable" }?.isAvailable == true)
         #expect(capabilities.presets.count == CachePolicy.presets.count)
+        #expect(capabilities.presets.allSatisfy(\.cuda))
+        #expect(capabilities.cuda.devices.isEmpty == (capabilities.cuda.reason != nil))
     }
 
     @Test func foldersWithoutVectorsAreRefused() {

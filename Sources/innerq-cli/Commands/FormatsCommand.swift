@@ -37,7 +37,7 @@ struct FormatsCommand: AsyncParsableCommand {
         if output.json { return try Output.json(capabilities) }
         var table = Table([
             "<preset", "K", "V", "bits/element", "<K groups", "<V groups", "<mode K", "<mode V",
-            "<levels", "sink", "recent", "<key normalization",
+            "<levels", "sink", "recent", "<runs on", "<key normalization",
         ])
         for row in capabilities.presets {
             table.row([
@@ -45,7 +45,7 @@ struct FormatsCommand: AsyncParsableCommand {
                 row.keys.axis.map { "along \($0.rawValue)s" } ?? "-",
                 row.values.axis.map { "along \($0.rawValue)s" } ?? "-",
                 row.keys.mode?.rawValue ?? "-", row.values.mode?.rawValue ?? "-",
-                levels(row), "\(row.sink)", row.recentText,
+                levels(row), "\(row.sink)", row.recentText, row.cuda ? "cpu, cuda" : "cpu",
                 row.normalization,
             ])
         }
@@ -53,7 +53,11 @@ struct FormatsCommand: AsyncParsableCommand {
         try Output.line("")
         try Output.line(
             "head sizes: \(capabilities.headSizes.map(String.init).joined(separator: ", ")) "
-                + "have kernels of their own; every multiple of 16 up to 256 runs")
+                + "have kernels of their own; every multiple of 16 up to 256 runs on the CPU")
+        let cuda = capabilities.cuda
+        try Output.line(
+            "cuda: head sizes \(cuda.headSizes.map(String.init).joined(separator: ", ")), up to "
+                + "\(cuda.mostRatio) query heads for each KV head")
         var kernels = Table(["<kernels", "<formats", "<here"])
         for variant in capabilities.kernels {
             kernels.row([
@@ -62,7 +66,12 @@ struct FormatsCommand: AsyncParsableCommand {
                     ? "used" : variant.isAvailable ? "available" : "not on this processor",
             ])
         }
+        kernels.row([
+            "cuda", "all presets",
+            cuda.devices.isEmpty ? "no GPU" : cuda.devices.joined(separator: ", "),
+        ])
         try Output.write(kernels.text)
+        if let reason = cuda.reason { Console.say(reason) }
     }
 
     private func printErrors() throws {
