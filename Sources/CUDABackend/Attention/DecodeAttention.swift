@@ -108,6 +108,7 @@ package final class DecodeAttention {
     /// - Parameters:
     ///   - queries, output: addresses of float32 `[sequence][query heads][d]`; queries after RoPE.
     ///   - sequences: as ``DeviceCache/sequence(layer:position:)`` gives them, of layers of this kind.
+    ///   - overlapsPrevious: begin before the launch before has ended, which may have appended tokens but sealed none.
     package func launch(
         queries: UInt64, output: UInt64, sequences: [iq_sequence], plan: Plan,
         overlapsPrevious: Bool = false, on stream: borrowing CUDAStream
@@ -134,6 +135,9 @@ package final class DecodeAttention {
         head.polls = cut.isOneWave ? 1 : 0
         head.chunks = Int32(cut.chunks)
         head.ratio = Int32(layer.shape.groupRatio)
+        // Two blocks on a multiprocessor leave no room for the next launch's: it would be seated unevenly.
+        let overlaps = overlapsPrevious && shape.blocks == 1
+        head.overlaps = overlaps ? 1 : 0
         parameters.storeBytes(of: head, as: iq_decode.self)
         let rest = parameters + MemoryLayout<iq_decode>.stride
         for (index, share) in cut.shares.enumerated() {
@@ -153,7 +157,7 @@ package final class DecodeAttention {
             try stream.launch(
                 function, grid: LaunchSize(cut.columns, cut.chunks),
                 block: LaunchSize(32 * shape.warps), sharedBytes: shape.sharedBytes,
-                overlapsPrevious: overlapsPrevious, parametersAt: UnsafeRawPointer(parameters))
+                overlapsPrevious: overlaps, parametersAt: UnsafeRawPointer(parameters))
         } catch { throw CUDABackendError(error) }
     }
 
@@ -203,14 +207,22 @@ package final class DecodeAttention {
 }
 
 extension DecodeShape {
-    /// The kernels of one kind of layer: blocks that fill a multiprocessor, then smaller ones.
+    /// Warps of a block and blocks on a multiprocessor: blocks that fill one, then smaller ones. Heads of 256 channels
+    /// leave room for one block of four warps.
+    static func blocks(headSize: Int) -> [(warps: Int, blocks: Int)] {
+        headSize > 128 ? [(4, 1)] : [(8, 1), (4, 2)]
+    }
+
+    /// Sequences that kernels are made for: the parameters of a launch have room for so many.
+    static let sequenceCounts = [1, 8, Int(IQ_MOST_SEQUENCES)]
+
+    /// The kernels of one kind of layer.
     package static func choices(_ layer: DeviceLayout.Layer, sequences: Int) -> [DecodeShape] {
         let (d, ratio) = (layer.shape.headSize, layer.shape.groupRatio)
         let chunks = DecodePlan.chunks(ratio: ratio, headSize: d)
         let heads = (ratio + chunks - 1) / chunks
-        let most = sequences == 1 ? 1 : sequences <= 8 ? 8 : Int(IQ_MOST_SEQUENCES)
-        // Heads of 256 channels leave room for one block of four warps.
-        return (d > 128 ? [(4, 1)] : [(8, 1), (4, 2)]).map { warps, blocks in
+        let most = sequenceCounts.first { sequences <= $0 } ?? Int(IQ_MOST_SEQUENCES)
+        return blocks(headSize: d).map { warps, blocks in
             DecodeShape(
                 layer.policy, headSize: d, heads: heads, warps: warps, blocks: blocks,
                 sequences: most)
