@@ -30,14 +30,14 @@ static const char decode_shape_cuh[] = {
 static const char expand_cuh[] = {
 #embed "kernels/expand.cuh"
     , 0};
-static const char hopper_h[] = {
-#embed "kernels/iq_hopper.h"
-    , 0};
-static const char prefill_rows_h[] = {
-#embed "kernels/iq_prefill_rows.h"
+static const char hopper_cuh[] = {
+#embed "kernels/hopper.cuh"
     , 0};
 static const char merge_cuh[] = {
 #embed "kernels/merge.cuh"
+    , 0};
+static const char prefill_rows_cuh[] = {
+#embed "kernels/prefill_rows.cuh"
     , 0};
 static const char ptx_cuh[] = {
 #embed "kernels/ptx.cuh"
@@ -92,9 +92,9 @@ static const struct iq_source sources[] = {
     {"unpack.cu", unpack_cu},
     {"decode_shape.cuh", decode_shape_cuh},
     {"expand.cuh", expand_cuh},
-    {"iq_hopper.h", hopper_h},
-    {"iq_prefill_rows.h", prefill_rows_h},
+    {"hopper.cuh", hopper_cuh},
     {"merge.cuh", merge_cuh},
+    {"prefill_rows.cuh", prefill_rows_cuh},
     {"ptx.cuh", ptx_cuh},
     {"ring.cuh", ring_cuh},
     {"seal_feedback.cuh", seal_feedback_cuh},

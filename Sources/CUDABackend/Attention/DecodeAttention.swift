@@ -28,8 +28,8 @@ package final class DecodeAttention {
     /// A plan, and the kernel that it is made for.
     package struct Plan {
         package let cut: DecodePlan
-        /// Whether a launch may overlap the one before: a block fills its multiprocessor, so that blocks of two launches
-        /// do not crowd together on some.
+        /// Whether a launch may overlap the one before. Two blocks on a multiprocessor would leave no room for the next
+        /// launch's, which would be seated unevenly.
         package let canOverlap: Bool
         fileprivate let kernel: Int
     }
@@ -112,7 +112,7 @@ package final class DecodeAttention {
     /// - Parameters:
     ///   - queries, output: addresses of float32 `[sequence][query heads][d]`; queries after RoPE.
     ///   - sequences: as ``DeviceCache/sequence(layer:position:)`` gives them, of layers of this kind.
-    ///   - overlapsPrevious: begin before the launch before has ended, which must have sealed nothing that is seen here.
+    ///   - overlapsPrevious: begin before the launch before has ended, which may have appended tokens but sealed none.
     package func launch(
         queries: UInt64, output: UInt64, sequences: [iq_sequence], plan: Plan,
         overlapsPrevious: Bool = false, on stream: borrowing CUDAStream
@@ -211,14 +211,22 @@ package final class DecodeAttention {
 }
 
 extension DecodeShape {
-    /// The kernels of one kind of layer: blocks that fill a multiprocessor, then smaller ones.
+    /// Warps of a block and blocks on a multiprocessor: blocks that fill one, then smaller ones. Heads of 256 channels
+    /// leave room for one block of four warps.
+    static func blocks(headSize: Int) -> [(warps: Int, blocks: Int)] {
+        headSize > 128 ? [(4, 1)] : [(8, 1), (4, 2)]
+    }
+
+    /// Sequences that kernels are made for: the parameters of a launch have room for so many.
+    static let sequenceCounts = [1, 8, Int(IQ_MOST_SEQUENCES)]
+
+    /// The kernels of one kind of layer.
     package static func choices(_ layer: DeviceLayout.Layer, sequences: Int) -> [DecodeShape] {
         let (d, ratio) = (layer.shape.headSize, layer.shape.groupRatio)
         let chunks = DecodePlan.chunks(ratio: ratio, headSize: d)
         let heads = (ratio + chunks - 1) / chunks
-        let most = sequences == 1 ? 1 : sequences <= 8 ? 8 : Int(IQ_MOST_SEQUENCES)
-        // Heads of 256 channels leave room for one block of four warps.
-        return (d > 128 ? [(4, 1)] : [(8, 1), (4, 2)]).map { warps, blocks in
+        let most = sequenceCounts.first { sequences <= $0 } ?? Int(IQ_MOST_SEQUENCES)
+        return blocks(headSize: d).map { warps, blocks in
             DecodeShape(
                 layer.policy, headSize: d, heads: heads, warps: warps, blocks: blocks,
                 sequences: most)

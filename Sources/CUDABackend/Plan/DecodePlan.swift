@@ -93,8 +93,8 @@ package struct DecodePlan: Sendable, Hashable {
     /// - Parameters:
     ///   - ratio: query heads of a KV head.
     ///   - rawCost: time of a raw tile over that of a body tile, a power of two; see ``DeviceLayout/Layer/rawCost``.
-    ///   - leastUnits: a split is not made smaller than this, since merging more partials takes longer; a block's warps
-    ///     if not given.
+    ///   - leastUnits: a split is not made smaller than this, since merging more partials takes longer; 4 if not
+    ///     given.
     package init(
         lengths: [Length], ratio: Int, kvHeads: Int, headSize: Int, rawCost: Int, seats: Seats,
         leastUnits: Int? = nil
@@ -105,7 +105,7 @@ package struct DecodePlan: Sendable, Hashable {
         self.rawCost = rawCost
         problems = kvHeads * chunks * lengths.count
         let warps = seats.warps
-        let least = max(1, leastUnits ?? warps)
+        let least = max(1, leastUnits ?? 4)
         let mayShare = problems > seats.blocks
         let extents = lengths.map {
             Extent($0, rawCost: rawCost, warps: warps, least: least, mayShare: mayShare)

@@ -14,7 +14,7 @@
 //
 // Macros: IQ_HEAD_SIZE 64, 96, 128 or 256; IQ_QUERY_HALF for float16 queries.
 // Structs, and how to launch: iq_device_prefill.h.
-#include "iq_prefill_rows.h"
+#include "prefill_rows.cuh"
 
 namespace {
 

@@ -11,7 +11,7 @@
 //     wgmma     scores: Q (shared) · K (shared)      output: weights (registers) · V (shared, channels contiguous)
 //     barriers  full and empty of K and V, two stages each
 //
-// Weights, references and partials: iq_prefill_rows.h. Tiles of 128 keys; 64 for head size 256.
+// Weights, references and partials: prefill_rows.cuh. Tiles of 128 keys; 64 for head size 256.
 //
 // Measured on an H200, 2026-11-21, float32 queries, causal, TFLOP/s:      tokens    2048    8192   32768
 //     head size 128, 32 heads, 8 KV heads (32)                                     416     560     549   (344 495 512)
@@ -20,8 +20,8 @@
 //
 // Macros: IQ_HEAD_SIZE 64, 96, 128 or 256; IQ_QUERY_HALF for float16 queries.
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL) || !defined(__CUDA_ARCH__)
-#include "iq_prefill_rows.h"
-#include "iq_hopper.h"
+#include "prefill_rows.cuh"
+#include "hopper.cuh"
 
 namespace {
 

@@ -7,7 +7,8 @@ extension CUDABench {
     /// the oracle's decoding, and copies there and back.
     func caches(_ policy: CachePolicy) throws -> [VerificationCheck] {
         var bytes = VerificationCheck(name: "cuda append and seal \(policy.name)", tolerance: 0)
-        var unpacked = VerificationCheck(name: "cuda unpack \(policy.name)", tolerance: 1e-6)
+        // float32 sums with key means that are many times the keys.
+        var unpacked = VerificationCheck(name: "cuda unpack \(policy.name)", tolerance: 2e-5)
         var copied = VerificationCheck(name: "cuda copies \(policy.name)", tolerance: 0)
         for d in sizes {
             for window in d == 64 ? [nil, 150] : [nil] {
