@@ -13,7 +13,11 @@ enum FilledCache {
         let whole = CacheShape(layers: [shape])
         let cache = try SequenceCache(shape: whole, policy: policy, workers: workers)
         let schedule = cache.layers[0].schedule
-        let sample = schedule.firstSeal + sampleTiles * TileLayout.tokens
+        // A whole number of tiles shorter, so that both have as many recent tokens.
+        let rest = (tokens - schedule.firstSeal) % TileLayout.tokens
+        let sample =
+            schedule.firstSeal + sampleTiles * TileLayout.tokens
+            + (rest + TileLayout.tokens) % TileLayout.tokens
         if tokens <= sample {
             append(tokens, to: cache.layers[0])
             return cache
@@ -23,9 +27,8 @@ enum FilledCache {
         // The pointers are valid inside the closure only.
         var pages: [[UInt8]] = []
         source.layers[0].forEachPage { pages.append(Array($0)) }
-        let recent = schedule.recentPages(at: sample)
         let body = schedule.sealedTiles(at: sample)
-        let front = pages.count - recent - body
+        let front = pages.count - schedule.recentPages(at: sample) - body
         var next = 0
         let bodyTiles = schedule.sealedTiles(at: tokens)
         cache.layers[0].restore(tokenCount: tokens) { target in
@@ -34,7 +37,7 @@ enum FilledCache {
                 ? next
                 : next < front + bodyTiles
                     ? front + (next - front) % body
-                    : front + body + (next - front - bodyTiles) % recent
+                    : front + body + (next - front - bodyTiles)
             target.copyBytes(from: pages[page])
             next += 1
         }
