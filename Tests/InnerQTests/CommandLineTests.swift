@@ -22,7 +22,10 @@ struct CommandLineTests {
             #expect(own.output.contains("innerq \(command)"), "an example of \(command)")
             #expect(own.output.contains("--json"))
         }
-        #expect(try CommandLineRun(["bench", "decode", "--help"]).output.contains("--json"))
+        for kind in ["decode", "attention"] {
+            let own = try CommandLineRun(["bench", kind, "--help"]).output
+            #expect(own.contains("innerq bench \(kind)") && own.contains("--json"))
+        }
     }
 
     @Test(arguments: [
@@ -33,6 +36,9 @@ struct CommandLineTests {
         ["perplexity"], ["perplexity", "--file", "f", "--offsets", "1,x"],
         ["perplexity", "--file", "f", "--offsets", "1", "--windows", "2"],
         ["plan", "--memory", "lots"], ["plan", "--batch", "0"], ["pull"],
+        ["bench", "attention", "--heads", "5", "--kv-heads", "2"],
+        ["bench", "attention", "--batch", "65"], ["bench", "attention", "--lengths", "many"],
+        ["bench", "attention", "--head-size", "100"], ["verify", "--device", "tpu"],
     ])
     func wrongUsageIsExitCode64(arguments: [String]) throws {
         let run = try CommandLineRun(arguments)
@@ -209,6 +215,39 @@ struct CommandLineTests {
         #expect((report["tensors"] as? [Any])?.count == 21)
         let text = try CommandLineRun(["inspect", CommandLineRun.model]).output
         #expect(text.contains("2 KV heads of 64"))
+    }
+
+    // MARK: - The GPU
+
+    /// With or without a driver; where there is a GPU it is hidden.
+    @Test(arguments: [["verify"], ["bench", "attention"]])
+    func withoutAGPUOneSentenceSaysSo(command: [String]) throws {
+        let run = try CommandLineRun(
+            command + ["--device", "cuda"], environment: ["CUDA_VISIBLE_DEVICES": ""])
+        #expect(run.code == 1)
+        #expect(run.output.isEmpty)
+        #expect(run.errors.hasPrefix("innerq: "))
+        #expect(run.errors.contains("use the CPU"))
+        #expect(run.errors.split(separator: "\n").count == 1, "\(run.errors)")
+    }
+
+    @Test func attentionIsMeasuredOnTheCPU() throws {
+        let report = try CommandLineRun([
+            "bench", "attention", "--lengths", "0,64,700", "--heads", "4", "--kv-heads", "2",
+            "--head-size", "64", "--batch", "1,3", "--repeats", "2", "--threads", "1",
+            "--cache", "float16", "--cache", "innerq-small", "--json",
+        ]).object()
+        let rows = try #require(report["rows"] as? [[String: Any]])
+        #expect(rows.count == 3 * 2 * 2)
+        #expect((report["probe"] as? Double ?? 0) > 0)
+        for row in rows {
+            #expect((row["microseconds"] as? Double ?? 0) > 0)
+            #expect((row["speedUp"] as? Double ?? 0) > 0)
+        }
+        let longest = rows.filter { $0["tokens"] as? Int == 700 && $0["batch"] as? Int == 1 }
+        let bytes = longest.compactMap { $0["bytes"] as? Int }
+        // 22 tiles of float16; 17 of 896 and 640 bytes, and 5 of float16; queries and results.
+        #expect(bytes == [2 * 22 * 8192 + 2048, 2 * (17 * 1536 + 5 * 8192) + 2048])
     }
 
     @Test func formatsListsEveryPresetAndPrintsOneAsAFile() throws {

@@ -50,4 +50,14 @@ import Testing
             #expect(article.contains(spelled(value)), "\(spelled(value))")
         }
     }
+
+    @Test func whatRunsOnTheGPUIsWhatTheArticleSays() throws {
+        let path = CommandLineRun.tests.deletingLastPathComponent()
+            .appendingPathComponent("Sources/InnerQ/Documentation.docc/OnTheGPU.md")
+        let article = try String(contentsOf: path, encoding: .utf8)
+        let cuda = Capabilities.current.cuda
+        let sizes = cuda.headSizes.map(String.init).joined(separator: ", ")
+        #expect(article.contains("Head sizes are \(sizes); up to \(cuda.mostRatio) query heads"))
+        #expect(Capabilities.current.presets.filter { !$0.cuda }.isEmpty)
+    }
 }
