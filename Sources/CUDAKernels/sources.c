@@ -4,64 +4,64 @@
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
 static const char append_cu[] = {
-#embed "kernels/append.cu"
+#embed "kernels/cache/append.cu"
     , 0};
 static const char decode_cu[] = {
-#embed "kernels/decode.cu"
+#embed "kernels/decode/decode.cu"
     , 0};
 static const char prefill_cu[] = {
-#embed "kernels/prefill.cu"
+#embed "kernels/prefill/prefill.cu"
     , 0};
 static const char prefill_hopper_cu[] = {
-#embed "kernels/prefill_hopper.cu"
+#embed "kernels/prefill/prefill_hopper.cu"
     , 0};
 static const char probe_cu[] = {
-#embed "kernels/probe.cu"
+#embed "kernels/shared/probe.cu"
     , 0};
 static const char seal_cu[] = {
-#embed "kernels/seal.cu"
+#embed "kernels/cache/seal.cu"
     , 0};
 static const char unpack_cu[] = {
-#embed "kernels/unpack.cu"
+#embed "kernels/cache/unpack.cu"
     , 0};
 static const char decode_shape_cuh[] = {
-#embed "kernels/decode_shape.cuh"
+#embed "kernels/decode/decode_shape.cuh"
     , 0};
 static const char expand_cuh[] = {
-#embed "kernels/expand.cuh"
+#embed "kernels/decode/expand.cuh"
     , 0};
 static const char hopper_cuh[] = {
-#embed "kernels/hopper.cuh"
+#embed "kernels/prefill/hopper.cuh"
     , 0};
 static const char integer_query_cuh[] = {
-#embed "kernels/integer_query.cuh"
+#embed "kernels/decode/integer_query.cuh"
     , 0};
 static const char items_cuh[] = {
-#embed "kernels/items.cuh"
+#embed "kernels/decode/items.cuh"
     , 0};
 static const char merge_cuh[] = {
-#embed "kernels/merge.cuh"
+#embed "kernels/decode/merge.cuh"
     , 0};
 static const char prefill_rows_cuh[] = {
-#embed "kernels/prefill_rows.cuh"
+#embed "kernels/prefill/prefill_rows.cuh"
     , 0};
 static const char ptx_cuh[] = {
-#embed "kernels/ptx.cuh"
+#embed "kernels/shared/ptx.cuh"
     , 0};
 static const char ring_cuh[] = {
-#embed "kernels/ring.cuh"
+#embed "kernels/decode/ring.cuh"
     , 0};
 static const char seal_feedback_cuh[] = {
-#embed "kernels/seal_feedback.cuh"
+#embed "kernels/cache/seal_feedback.cuh"
     , 0};
 static const char seal_tile_cuh[] = {
-#embed "kernels/seal_tile.cuh"
+#embed "kernels/cache/seal_tile.cuh"
     , 0};
 static const char tile_half_cuh[] = {
-#embed "kernels/tile_half.cuh"
+#embed "kernels/decode/tile_half.cuh"
     , 0};
 static const char tile_integer_cuh[] = {
-#embed "kernels/tile_integer.cuh"
+#embed "kernels/decode/tile_integer.cuh"
     , 0};
 static const char device_append_h[] = {
 #embed "include/iq_device_append.h"

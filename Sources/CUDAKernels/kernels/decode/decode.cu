@@ -8,9 +8,13 @@
 // float16 operands, queries and weights as a sum of two float16 numbers. With one query head, the eight columns of the
 // tensor cores hold four groups or four tiles instead of four heads ("single").
 //
+// Bytes read are those of the tiles: at head size 128 and 3.5 bits 3,584 for 32 tokens of K and V of a KV head. On an H200
+// (2026-11-21, batch 1, share of what plain reads reach at 32,768 / 131,072 tokens): 32 KV heads, 3.5 bits 85 / 96 %,
+// float16 99 / 101 %; 8 KV heads for 32 query heads, 55 / 83 %, float16 89 / 98 %. docs/performance.md has all figures.
+//
 // Specialised by: IQ_HEAD_SIZE; IQ_KEY_KIND, _BITS, _BIAS, _ZEROS; IQ_VALUE_KIND, _BITS, _BIAS, _MODE (0 symmetric,
-// 1 asymmetric, 2 hybrid); IQ_NORMALIZED, keys have a normalizer; IQ_HEADS, query heads of a problem at most; IQ_WARPS of a block; IQ_BLOCKS on one
-// multiprocessor; IQ_SEQUENCES at most.
+// 1 asymmetric, 2 hybrid); IQ_NORMALIZED, keys have a normalizer; IQ_HEADS, query heads of a problem at most; IQ_WARPS of
+// a block; IQ_BLOCKS on one multiprocessor; IQ_SEQUENCES at most.
 #include "iq_device_cache.h"
 #include "iq_device_tile.h"
 #include "ptx.cuh"
@@ -153,8 +157,19 @@ struct RawScores {
 };
 struct OuterScores {
     const QueryChannels &q;
+    const float *query;
+    int heads;
+    float scale;
     __device__ __forceinline__ void scores(uint32_t tile, int lane, float (&sums)[shape::sets][4]) const {
-        outer_scores(q, tile, lane, sums);
+        if constexpr (shape::d > 128) {
+            // Too many registers to keep; read again for each tile.
+            QueryChannels channels;
+            channels.request(query, heads, lane);
+            channels.multiply(scale);
+            outer_scores(channels, tile, lane, sums);
+        } else {
+            outer_scores(q, tile, lane, sums);
+        }
     }
 };
 
@@ -299,7 +314,9 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
             if constexpr (IQ_KEY_KIND == IQ_HALF)
                 item = body_chunk(state, RawScores{raw}, items, keys, values, counter, item, lane, s.body_position, s.visible);
             else
-                item = body_chunk(state, OuterScores{channels}, items, keys, values, counter, item, lane, s.body_position, s.visible);
+                item = body_chunk(
+                    state, OuterScores{channels, query, heads, scale}, items, keys, values, counter, item, lane,
+                    s.body_position, s.visible);
         }
     }
     merge_block(
