@@ -123,7 +123,7 @@ import Testing
     /// more problems than multiprocessors, blocks of 4 warps that do not share.
     @Test(arguments: [
         (1, 32, 1, 1024, 4), (1, 8, 4, 1024, 16), (8, 8, 4, 256, 2), (1, 8, 4, 4096, 16),
-        (1, 8, 4, 60, 10), (3, 44, 1, 300, 1),
+        (1, 8, 4, 60, 16), (3, 44, 1, 300, 1),
     ])
     func knownShapesFillTheDevice(
         _ batch: Int, _ kvHeads: Int, _ ratio: Int, _ tiles: Int, _ splits: Int
