@@ -33,6 +33,12 @@ static const char expand_cuh[] = {
 static const char hopper_cuh[] = {
 #embed "kernels/hopper.cuh"
     , 0};
+static const char integer_query_cuh[] = {
+#embed "kernels/integer_query.cuh"
+    , 0};
+static const char items_cuh[] = {
+#embed "kernels/items.cuh"
+    , 0};
 static const char merge_cuh[] = {
 #embed "kernels/merge.cuh"
     , 0};
@@ -93,6 +99,8 @@ static const struct iq_source sources[] = {
     {"decode_shape.cuh", decode_shape_cuh},
     {"expand.cuh", expand_cuh},
     {"hopper.cuh", hopper_cuh},
+    {"integer_query.cuh", integer_query_cuh},
+    {"items.cuh", items_cuh},
     {"merge.cuh", merge_cuh},
     {"prefill_rows.cuh", prefill_rows_cuh},
     {"ptx.cuh", ptx_cuh},

@@ -7,11 +7,6 @@
 /// The score of a token that is not seen.
 #define IQ_ABSENT __int_as_float(0xFF800000)
 
-#ifdef IQ_TRACE
-#define TRACE(k) do { if (lane == 0) { long long t_; asm volatile("mov.u64 %0, %%clock64;" : "=l"(t_) :: "memory"); trace_[k] = t_; } } while (0)
-#else
-#define TRACE(k)
-#endif
 
 namespace shape {
 constexpr int d = IQ_HEAD_SIZE;

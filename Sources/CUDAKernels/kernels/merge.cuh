@@ -177,18 +177,13 @@ __device__ __forceinline__ void store_partial(Partials &state, float *values, fl
 
 /// Ends a block: merges its warps, then, where a problem has several blocks, those.
 __device__ __forceinline__ void merge_block(
-#ifdef IQ_TRACE
-    long long *trace_,
-#endif
     Partials &state, char *memory, const iq_decode &p, const iq_sequence &s, int index, int problem, bool exists,
     int first_head, int heads, int split, int warp, int lane) {
     constexpr int warp_floats = shape::merge_heads * shape::merge_stride;
     float *values = (float *)(memory + shape::control_end);
     float2 *sums = (float2 *)(values + IQ_WARPS * warp_floats);
     store_partial(state, values + warp * warp_floats, sums + warp * shape::merge_heads, lane);
-    TRACE(5);
     __syncthreads();
-    TRACE(6);
 
     const int warps = 1 << s.warps_log2;
     const int first_warp = warp & ~(warps - 1);
@@ -228,7 +223,6 @@ __device__ __forceinline__ void merge_block(
             if (unit % pairs == 0) __stcg((float4 *)(to + shape::d), float4{largest, total, 0, 0});
         }
     }
-    TRACE(7);
     if (is_whole) return;
 
     int *counters = (int *)p.counters;
@@ -240,7 +234,6 @@ __device__ __forceinline__ void merge_block(
                           memory, warp, lane);
             if (head + s.splits < heads) __syncthreads();
         }
-        TRACE(8);
         return;
     }
     __shared__ int is_last;
