@@ -11,12 +11,12 @@ private let compiler = try? RuntimeCompiler()
 /// What the driver is told, on a GPU that computes nothing.
 @Suite(.enabled(if: compiler != nil, "NVRTC is not on this machine"))
 struct LaunchTests {
-    private static let shape = CacheShape(layers: [
+    static let shape = CacheShape(layers: [
         LayerShape(queryHeads: 8, kvHeads: 2, headSize: 64)
     ])
 
     /// Everything must have been given back at the end.
-    private func run(
+    static func run(
         _ machine: StandIn.Machine = StandIn.Machine(),
         _ body: (StandIn, CUDACacheDevice) throws -> Void
     ) throws {
@@ -27,7 +27,7 @@ struct LaunchTests {
         }
     }
 
-    private func open(
+    private static func open(
         _ standIn: StandIn, _ body: (StandIn, CUDACacheDevice) throws -> Void
     ) throws {
         let context = try standIn.context()
@@ -35,16 +35,16 @@ struct LaunchTests {
         try body(standIn, try CUDACacheDevice(context, kernels: kernels))
     }
 
-    private func cache(_ device: CUDACacheDevice, _ policy: CachePolicy) throws -> DeviceCache {
+    static func cache(_ device: CUDACacheDevice, _ policy: CachePolicy) throws -> DeviceCache {
         try DeviceCache(
-            shape: Self.shape, policy: policy, mostTokens: 10_000, memory: device, kernels: device)
+            shape: shape, policy: policy, mostTokens: 10_000, memory: device, kernels: device)
     }
 
     @Test func tokensAreAppendedAndTilesSealedPieceByPiece() throws {
-        try run { standIn, device in
+        try Self.run { standIn, device in
             standIn.setParameterSize(MemoryLayout<iq_append>.size, of: "iq_append_tokens")
             standIn.setParameterSize(MemoryLayout<iq_seal>.size, of: "iq_seal_tiles")
-            let cache = try cache(device, .float16)
+            let cache = try Self.cache(device, .float16)
             let rows = DeviceRows(
                 queries: 0x1000, keys: 0x2000, values: 0x3000, shape: Self.shape.layers[0])
             try cache.append(layer: 0, rows: rows, count: 100)
@@ -72,10 +72,10 @@ struct LaunchTests {
     }
 
     @Test func decodeIsToldItsPlan() throws {
-        try run { standIn, device in
+        try Self.run { standIn, device in
             let size = MemoryLayout<iq_decode>.stride + 8 * MemoryLayout<iq_sequence>.stride
             standIn.setParameterSize(size, of: "iq_decode_attention")
-            let cache = try cache(device, .float16)
+            let cache = try Self.cache(device, .float16)
             let rows = DeviceRows(
                 queries: 0x1000, keys: 0x2000, values: 0x3000, shape: Self.shape.layers[0])
             try cache.append(layer: 0, rows: rows, count: 5000)
@@ -117,17 +117,47 @@ struct LaunchTests {
         }
     }
 
+    @Test func keysWithErrorFeedbackAreSealedInParts() throws {
+        try Self.run { standIn, device in
+            standIn.setParameterSize(MemoryLayout<iq_append>.size, of: "iq_append_tokens")
+            standIn.setParameterSize(MemoryLayout<iq_seal>.size, of: "iq_seal_tiles")
+            let cache = try Self.cache(device, CachePolicy.innerQBase.withStatistics(fromTokens: 0))
+            // Where the queries are that the statistics are taken from, something must be.
+            let memory = try DeviceBuffer(device.context, byteCount: 1 << 20)
+            let rows = DeviceRows(
+                queries: memory.address, keys: memory.address, values: memory.address,
+                shape: Self.shape.layers[0])
+            try cache.append(layer: 0, rows: rows, count: 160)
+            let appends = standIn.launches.filter { $0.kernel == "iq_append_tokens" }
+            // Queries are kept 64 at a time.
+            #expect(appends.map(\.grid.y) == [64, 64, 32])
+            let told = try appends.map {
+                try #require($0.parameters(as: iq_append.self)).sequence.0
+            }
+            #expect(told.map(\.statistics_end) == [160, 160, 160])
+            let row: UInt64 = 4 * 8 * 64
+            #expect(told[0].statistics == told[1].statistics + 64 * row)
+            let seal = try #require(standIn.launches.last)
+            #expect(seal.kernel == "iq_seal_tiles" && seal.block == LaunchSize(128))
+            #expect(seal.grid == LaunchSize(2 * 5))
+            #expect(seal.sharedBytes == Int(iq_seal_shared_bytes(64, 1)))
+            let work = try #require(seal.parameters(as: iq_seal.self))
+            #expect(work.sequence.0.normalizer != 0 && work.sequence.0.tiles == 1)
+            #expect(cache.allocatedBytes == cache.layout.byteCount(tokens: 160).total)
+        }
+    }
+
     @Test func aThousandCachesLeaveNothing() throws {
-        try run { standIn, device in
-            for _ in 0..<1000 { _ = try cache(device, .innerQBase).allocatedBytes }
+        try Self.run { standIn, device in
+            for _ in 0..<1000 { _ = try Self.cache(device, .innerQBase).allocatedBytes }
         }
     }
 
     @Test func withoutMemoryTheErrorSaysWhatFits() throws {
         var machine = StandIn.Machine()
         machine.memoryBytes = 16 << 20
-        try run(machine) { standIn, device in
-            let cache = try cache(device, .float16)
+        try Self.run(machine) { standIn, device in
+            let cache = try Self.cache(device, .float16)
             let rows = DeviceRows(
                 queries: 0x1000, keys: 0x2000, values: 0x3000, shape: Self.shape.layers[0])
             do {
