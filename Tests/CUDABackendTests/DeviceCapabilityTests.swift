@@ -1,4 +1,5 @@
 import CUDABackend
+import Foundation
 import KVCache
 import Testing
 
@@ -64,5 +65,39 @@ import Testing
             return
         }
         #expect(!DeviceCapability.supports(policy))
+    }
+
+    /// Every text names what was asked and what to do.
+    @Test func textsSayWhatToDo() {
+        let gigabyte = 1 << 30
+        for (error, parts) in [
+            (
+                .unsupportedHeadSize(80, layer: 3, nearest: 64),
+                ["layer 3", "80", "64", "--device cpu"]
+            ),
+            (.unsupportedRatio(32, layer: 0, most: 16), ["32 query heads", "16", "--device cpu"]),
+            (
+                .unsupportedFormat("keys of 3 bits", layer: 1, nearest: "4 bits"),
+                ["layer 1", "keys of 3 bits", "nearest", "4 bits", "--device cpu"]
+            ),
+            (
+                .unsupportedScaleFit("unbiased", layer: 2),
+                ["'unbiased'", "extreme", "--device cpu"]
+            ),
+            (
+                .outOfMemory(asked: gigabyte, free: 1000, longestContext: 8191),
+                ["1073741824", "1000 are free", "8191 tokens would fit", "Shorten"]
+            ),
+            (
+                .outOfMemory(asked: 5, free: 1, longestContext: nil),
+                ["5 bytes", "not even an empty cache"]
+            ),
+            (.contextTooLong(tokens: 9, reserved: 8), ["9 tokens", "made for 8"]),
+            (.tooManySequences(65, most: 64), ["65", "64"]),
+            (.shapeTooLarge(1 << 40, most: 1 << 31), ["1099511627776", "--device cpu"]),
+        ] as [(CUDABackendError, [String])] {
+            for part in parts { #expect("\(error)".contains(part), "\(error)") }
+            #expect(error.localizedDescription == "\(error)")
+        }
     }
 }

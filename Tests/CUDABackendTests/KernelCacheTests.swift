@@ -3,6 +3,7 @@ import CUDADriver
 import CUDAKernels
 import CUDAStandIn
 import Foundation
+import KVCache
 import Testing
 
 /// NVRTC of this machine, if there is one.
@@ -176,5 +177,24 @@ struct KernelCatalogueTests {
             }
         }
         #expect(KernelVariant.representative(of: []).isEmpty)
+    }
+
+    @Test("Every preset's decode kernels of usual sizes are among the choice for Hopper")
+    func usual() {
+        let chosen = KernelVariant.representative(for: "sm_90a")
+        for policy in CachePolicy.presets {
+            for heads in [1, 4, 8] {
+                let shape = DecodeShape(
+                    policy.layer(0, of: 1), headSize: 128, heads: heads, warps: 8, blocks: 1,
+                    sequences: 1)
+                #expect(chosen.contains(shape.variant), "\(policy.name), \(heads) heads")
+            }
+        }
+        for architecture in ["sm_80", "sm_90", "sm_90a"] {
+            let all = KernelVariant.all(for: architecture)
+            let chosen = KernelVariant.representative(for: architecture)
+            #expect(chosen.count < all.count / 5)
+            #expect(Set(chosen.map(\.entry)) == Set(all.map(\.entry)))
+        }
     }
 }

@@ -1,7 +1,8 @@
 public import CUDADriver
+public import Foundation
 
 /// Why something cannot run on the GPU; each message says what to do instead.
-public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertible {
+public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertible, LocalizedError {
     case unsupportedHeadSize(Int, layer: Int, nearest: Int)
     case unsupportedRatio(Int, layer: Int, most: Int)
     /// A format of keys or values that no kernel reads.
@@ -10,14 +11,14 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
     /// Bytes of 128 tokens of all layers.
     case shapeTooLarge(Int, most: Int)
     case tooManySequences(Int, most: Int)
-    /// Sequences of one launch must have the same shape, policy and layer.
-    case unlikeSequences(String)
     case outOfMemory(asked: Int, free: Int, longestContext: Int?)
     case contextTooLong(tokens: Int, reserved: Int)
     /// A cache on the CPU and one on the device are not of the same shape and policy.
     case otherCache(String)
     /// What the driver said.
     case device(CUDAError)
+
+    public var errorDescription: String? { description }
 
     public var description: String {
         switch self {
@@ -39,8 +40,6 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
         case .tooManySequences(let count, let most):
             return
                 "\(count) sequences are more than one launch takes; split them into \(most) at most."
-        case .unlikeSequences(let what):
-            return "the sequences of one launch differ in \(what); launch them apart."
         case .outOfMemory(let asked, let free, let longest):
             let fitting =
                 longest.map { "a context of \($0) tokens would fit" }

@@ -53,6 +53,20 @@ extension KernelVariant {
         return sorted(variants)
     }
 
+    /// Decode kernels of every preset for one sequence, of the sizes that most models have.
+    static var usual: [KernelVariant] {
+        var variants: Set<KernelVariant> = []
+        for policy in CachePolicy.presets {
+            for ratio in [1, 4, 8] {
+                let layer = DeviceLayout.Layer(
+                    LayerShape(queryHeads: ratio, kvHeads: 1, headSize: 128),
+                    policy.layer(0, of: 1))
+                variants.insert(DecodeShape.choices(layer, sequences: 1)[0].variant)
+            }
+        }
+        return sorted(variants)
+    }
+
     /// Decode kernels, for every ratio of heads.
     static func decode() -> [KernelVariant] {
         var variants: Set<KernelVariant> = []

@@ -1,7 +1,6 @@
 import CUDABackend
 import CUDADriver
 import KVCache
-import Threading
 
 /// Compares the CUDA kernels, and the cache that they work on, with the CPU.
 public enum CUDAVerification {
@@ -19,169 +18,30 @@ public enum CUDAVerification {
     public static func run(
         isQuick: Bool = false, progress: (String) -> Void = { _ in }
     ) throws -> [VerificationCheck] {
-        let bench = try CUDABench(isQuick: isQuick)
+        let verifier = try CUDAVerifier(isQuick: isQuick)
         progress("compiling kernels")
-        try bench.prepare()
+        try verifier.prepare()
         var checks: [VerificationCheck] = []
-        for policy in bench.policies {
+        for policy in verifier.policies {
             progress("cuda cache \(policy.name)")
-            checks += try bench.caches(policy)
+            checks += try verifier.caches(policy)
         }
-        for policy in bench.policies {
+        for policy in verifier.policies {
             progress("cuda decode \(policy.name)")
-            checks += try bench.decode(policy)
+            checks += try verifier.decode(policy)
         }
         if !isQuick {
             for policy in CachePolicy.presets {
                 progress("cuda decode \(policy.name), long")
-                checks.append(try bench.long(policy))
+                checks.append(try verifier.long(policy))
             }
         }
-        for d in bench.sizes {
+        for d in verifier.sizes {
             progress("cuda prefill \(d)")
-            checks += try bench.prefill(d)
+            checks += try verifier.prefill(d)
         }
         progress("cuda memory")
-        checks.append(try bench.memory(caches: isQuick ? 20 : 1000))
+        checks.append(try verifier.memory(caches: isQuick ? 20 : 1000))
         return checks
-    }
-}
-
-/// The GPU with what the checks share.
-final class CUDABench {
-    let context: CUDAContext
-    let device: CUDACacheDevice
-    let workers = WorkerPool(threads: WorkerPool.recommendedThreads)
-    let isQuick: Bool
-    let sizes: [Int]
-    let policies: [CachePolicy]
-
-    init(isQuick: Bool) throws {
-        context = try CUDAContext()
-        device = try CUDACacheDevice(context, kernels: try KernelCache(context))
-        self.isQuick = isQuick
-        sizes = isQuick ? [64] : CUDAVerification.headSizes
-        let presets = CachePolicy.presets.map { $0.withStatistics(fromTokens: 256) }
-        policies = isQuick ? presets : presets + Self.others
-    }
-
-    /// Formats that no preset has, and odd windows.
-    private static let others: [CachePolicy] = {
-        func make(
-            _ name: String, _ keys: GroupedFormat?, _ values: GroupedFormat?, sink: Int,
-            recent: Int, normalization: KeyNormalization? = nil
-        ) -> CachePolicy {
-            CachePolicy(
-                name: name, keys: keys.map { .grouped($0) } ?? .float16,
-                values: values.map { .grouped($0) } ?? .float16,
-                windows: CacheWindows(sink: sink, recent: recent),
-                keyNormalization: normalization)
-        }
-        func format(
-            _ bits: Int, _ axis: GroupAxis, _ mode: QuantizationMode = .symmetric,
-            _ levels: LevelSet = .fullRange
-        ) -> GroupedFormat {
-            GroupedFormat(bits: bits, axis: axis, mode: mode, levels: levels)
-        }
-        return [
-            CachePolicy.preset(named: "innerq-base-official"),
-            CachePolicy.preset(named: "innerq-hybrid-kernel"),
-            make("k2 v8", format(2, .channel), format(8, .token), sink: 5, recent: 17),
-            make(
-                "k4 v4 hybrid", format(4, .channel, .symmetric, .kernel),
-                format(4, .token, .hybrid), sink: 40, recent: 64,
-                normalization: KeyNormalization(
-                    centred: false, exponent: 0.5, queryExponent: 0.5, tokens: 150)),
-            make(
-                "k8 outer v8 outer", format(8, .token, .asymmetric),
-                format(8, .channel, .asymmetric), sink: 0, recent: 0),
-            make(
-                "k4 outer v3 asymmetric", format(4, .token), format(3, .token, .asymmetric),
-                sink: 32, recent: 1),
-            make(
-                "k8 v2 asymmetric", format(8, .channel), format(2, .token, .asymmetric), sink: 1,
-                recent: 31),
-            make(
-                "k2 outer v4 outer", format(2, .token, .symmetric, .official),
-                format(4, .channel), sink: 0, recent: 33),
-            make("k16 v3", nil, format(3, .token), sink: 32, recent: 32),
-            make(
-                "k3 v16", format(3, .channel), nil, sink: 32, recent: 32,
-                normalization: .published),
-        ].compactMap { $0 }
-    }()
-
-    func shape(_ d: Int, ratio: Int = 2, window: Int? = nil) -> LayerShape {
-        LayerShape(
-            queryHeads: CUDAVerification.kvHeads * ratio, kvHeads: CUDAVerification.kvHeads,
-            headSize: d, slidingWindow: window)
-    }
-
-    /// Ratios that a policy is checked with: all for presets.
-    func ratios(_ policy: CachePolicy) -> [Int] {
-        isQuick || !CachePolicy.presets.contains { $0.name == policy.name }
-            ? [1, 4] : CUDAVerification.ratios
-    }
-
-    /// Lengths at, one below and one above what changes something.
-    func lengths(_ policy: CachePolicy) -> [Int] {
-        let schedule = WindowSchedule(policy.layer(0, of: 1), slidingWindow: nil)
-        var edges: Set<Int> = [0, 1, 2, 77]
-        let first = schedule.firstSeal
-        for edge in [32, schedule.sink, schedule.sink + 32, first, first + 32, first + 128] {
-            edges.formUnion([edge - 1, edge, edge + 1])
-        }
-        if !isQuick { edges.insert(first + 371) }
-        return edges.filter { $0 >= 0 }.sorted()
-    }
-
-    /// Compiles what the checks need, on all processors.
-    func prepare() throws {
-        var variants: Set<KernelVariant> = []
-        for d in sizes {
-            variants.insert(.append(headSize: d))
-            variants.insert(.prefill(headSize: d, hopper: false))
-            if context.device.capability.architecture == "sm_90a" {
-                variants.insert(.prefill(headSize: d, hopper: true))
-            }
-            for policy in policies {
-                let layer = DeviceLayout(
-                    shape: CacheShape(layers: [shape(d)]), policy: policy,
-                    granularity: device.granularity
-                ).layers[0]
-                variants.insert(.seal(layer.policy, headSize: d))
-                variants.insert(.unpack(layer.policy, headSize: d))
-                for ratio in ratios(policy) {
-                    let heads = layer.with(queryHeads: CUDAVerification.kvHeads * ratio)
-                    variants.insert(DecodeShape.choices(heads, sequences: 1)[0].variant)
-                }
-                for ratio in [4, 16] {
-                    let heads = layer.with(queryHeads: CUDAVerification.kvHeads * ratio)
-                    let choices = DecodeShape.choices(heads, sequences: 64)
-                    variants.insert(choices[ratio == 4 ? 0 : choices.count - 1].variant)
-                }
-            }
-        }
-        try device.kernels.prepare(Array(variants))
-    }
-
-    /// An array on the GPU.
-    func upload(_ numbers: [Float]) throws -> DeviceBuffer {
-        let buffer = try DeviceBuffer(context, byteCount: max(4 * numbers.count, 16))
-        try buffer.write(numbers, waitingOn: device.stream)
-        return buffer
-    }
-
-    func makeCache(
-        _ shape: LayerShape, _ policy: CachePolicy, mostTokens: Int
-    ) throws -> DeviceCache {
-        try DeviceCache(
-            shape: CacheShape(layers: [shape]), policy: policy, mostTokens: mostTokens,
-            memory: device, kernels: device)
-    }
-
-    func random(_ count: Int, seed: UInt64) -> [Float] {
-        var numbers = SplitMix64(seed: seed)
-        return (0..<count).map { _ in numbers.normal() }
     }
 }

@@ -2,7 +2,7 @@ import CUDABackend
 import CUDADriver
 import KVCache
 
-extension CUDABench {
+extension CUDAVerifier {
     /// The same tokens appended on both sides, in the same pieces: bytes must be equal. Then what the GPU unpacks, against
     /// the oracle's decoding, and copies there and back.
     func caches(_ policy: CachePolicy) throws -> [VerificationCheck] {

@@ -2,7 +2,7 @@ import CUDABackend
 import CUDADriver
 import KVCache
 
-extension CUDABench {
+extension CUDAVerifier {
     /// Decode attention at lengths around each edge: every ratio alone, then all lengths in one launch.
     func decode(_ policy: CachePolicy) throws -> [VerificationCheck] {
         var alone = VerificationCheck(name: "cuda decode \(policy.name)", tolerance: 1e-3)

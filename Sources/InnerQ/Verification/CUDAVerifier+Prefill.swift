@@ -2,7 +2,7 @@ import CUDABackend
 import CUDADriver
 import KVCache
 
-extension CUDABench {
+extension CUDAVerifier {
     /// Prompt attention over dense float16 keys and values, against float64.
     func prefill(_ d: Int) throws -> [VerificationCheck] {
         let isHopper = context.device.capability.architecture == "sm_90a"
