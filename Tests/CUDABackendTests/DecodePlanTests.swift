@@ -149,6 +149,21 @@ import Testing
         #expect(plan.isOneWave == (blocks <= 264))
     }
 
+    /// Long problems that would leave many seats empty are cut into blocks that queue; short ones are not.
+    @Test(arguments: [
+        (160, 1024, 4), (160, 256, 1), (200, 1024, 1), (300, 1024, 4), (400, 1024, 4),
+    ])
+    func longProblemsQueue(_ kvHeads: Int, _ tiles: Int, _ splits: Int) {
+        let lengths = [Length(bodyTiles: tiles, rawTiles: 5)]
+        let plan = DecodePlan(
+            lengths: lengths, ratio: 1, kvHeads: kvHeads, headSize: 128, rawCost: 4,
+            seats: .init(multiprocessors: 132, blocksPerMultiprocessor: 2, warps: 4))
+        #expect(check(plan, lengths, ratio: 1, kvHeads: kvHeads, warps: 4) == nil)
+        #expect(plan.shares[0].splits == splits)
+        #expect(plan.isOneWave == (plan.blocks <= 264))
+        #expect(splits == 1 || plan.blocks == kvHeads * splits)
+    }
+
     @Test func longSequencesGetMoreBlocks() {
         let lengths = [
             Length(bodyTiles: 4096, rawTiles: 5), Length(bodyTiles: 64, rawTiles: 5),

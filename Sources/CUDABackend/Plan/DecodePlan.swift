@@ -10,7 +10,8 @@
 /// (blocks of all sequences' KV heads) × chunks. All blocks of a launch run at once if they can: the plan is the one with
 /// the least cost a warp whose blocks fit one wave, so that long sequences get more warps than short ones and all end at
 /// the same time. Blocks are shared only if there are not enough for all problems; if even one warp for each problem is
-/// too much, there are as few waves as possible.
+/// too much, there are as few waves as possible. Where that leaves many seats empty, long problems are cut into four
+/// blocks each, which follow one another as seats become free.
 package struct DecodePlan: Sendable, Hashable {
     /// What the GPU seats at once.
     package struct Seats: Sendable, Hashable {
@@ -106,7 +107,9 @@ package struct DecodePlan: Sendable, Hashable {
         problems = kvHeads * chunks * lengths.count
         let warps = seats.warps
         let least = max(1, leastUnits ?? 4)
-        let mayShare = problems > seats.blocks
+        let longest = lengths.map { $0.bodyTiles + rawCost * $0.rawTiles }.max() ?? 0
+        let queues = Self.queues(problems: problems, longest: longest, seats: seats)
+        let mayShare = problems > seats.blocks && !queues
         let extents = lengths.map {
             Extent($0, rawCost: rawCost, warps: warps, least: least, mayShare: mayShare)
         }
@@ -125,6 +128,7 @@ package struct DecodePlan: Sendable, Hashable {
             let middle = low + (high - low) / 2
             if blocks(middle) <= waves * seats.blocks { high = middle } else { low = middle + 1 }
         }
+        if queues { low = max(least, (longest + Self.queuedSplits - 1) / Self.queuedSplits) }
         for extent in extents {
             var share = extent.share(units: low)
             share.firstBlock = columns
@@ -134,6 +138,19 @@ package struct DecodePlan: Sendable, Hashable {
             shares.append(share)
         }
         isOneWave = self.blocks <= seats.blocks
+    }
+
+    /// Blocks of a long problem where more blocks queue than have seats.
+    package static let queuedSplits = 4
+
+    /// Whether more blocks than seats end sooner. Measured on an H200 with 136 to 400 problems of 3.5 bits, against one
+    /// block a problem: 5 to 10 % less time at 32,768 tokens where it fills fewer than two thirds of the seats of its only
+    /// wave or four fifths of several waves'; more time at 8,192.
+    private static func queues(problems: Int, longest: Int, seats: Seats) -> Bool {
+        guard problems > seats.multiprocessors, longest >= 512 else { return false }
+        let waves = (problems + seats.blocks - 1) / seats.blocks
+        let filled = Double(problems) / Double(waves * seats.blocks)
+        return filled < (waves == 1 ? 0.65 : 0.8)
     }
 
     /// The problems of one sequence: their tiles begin in 0 ..< end.
