@@ -102,7 +102,7 @@ import Testing
                     == (plan.blocks <= seats.multiprocessors * seats.blocksPerMultiprocessor))
             // One warp for each problem is the least; if that fits, the plan does.
             let least = lengths.count * plan.chunks * ((kvHeads + warps - 1) / warps)
-            if least <= seats.multiprocessors { #expect(plan.isOneWave) }
+            if least <= seats.multiprocessors { #expect(plan.isOneWave || plan.queues) }
         }
     }
 
@@ -161,6 +161,7 @@ import Testing
         #expect(check(plan, lengths, ratio: 1, kvHeads: kvHeads, warps: 4) == nil)
         #expect(plan.shares[0].splits == splits)
         #expect(plan.isOneWave == (plan.blocks <= 264))
+        #expect(plan.queues == (splits > 1))
         #expect(splits == 1 || plan.blocks == kvHeads * splits)
     }
 

@@ -88,6 +88,8 @@ package struct DecodePlan: Sendable, Hashable {
     package let problems: Int
     /// Records of the partials that the launch needs.
     package private(set) var partials = 0
+    /// Whether more blocks than seats were made on purpose.
+    package let queues: Bool
     /// Whether all blocks run at once, so that one may wait for another.
     package private(set) var isOneWave = true
 
@@ -107,8 +109,10 @@ package struct DecodePlan: Sendable, Hashable {
         problems = kvHeads * chunks * lengths.count
         let warps = seats.warps
         let least = max(1, leastUnits ?? 4)
-        let longest = lengths.map { $0.bodyTiles + rawCost * $0.rawTiles }.max() ?? 0
-        let queues = Self.queues(problems: problems, longest: longest, seats: seats)
+        let costs = lengths.map { $0.bodyTiles + rawCost * $0.rawTiles }
+        let longest = costs.max() ?? 0
+        queues = Self.queues(
+            problems: problems, shortest: costs.min() ?? 0, longest: longest, seats: seats)
         let mayShare = problems > seats.blocks && !queues
         let extents = lengths.map {
             Extent($0, rawCost: rawCost, warps: warps, least: least, mayShare: mayShare)
@@ -146,8 +150,13 @@ package struct DecodePlan: Sendable, Hashable {
     /// Whether more blocks than seats end sooner. Measured on an H200 with 136 to 400 problems of 3.5 bits, against one
     /// block a problem: 5 to 10 % less time at 32,768 tokens where it fills fewer than two thirds of the seats of its only
     /// wave or four fifths of several waves'; more time at 8,192.
-    private static func queues(problems: Int, longest: Int, seats: Seats) -> Bool {
-        guard problems > seats.multiprocessors, longest >= 512 else { return false }
+    /// Sequences of different lengths fill the seats otherwise: the long ones get more of them.
+    private static func queues(
+        problems: Int, shortest: Int, longest: Int, seats: Seats
+    ) -> Bool {
+        guard problems > seats.multiprocessors, longest >= 512, 4 * longest <= 5 * shortest else {
+            return false
+        }
         let waves = (problems + seats.blocks - 1) / seats.blocks
         let filled = Double(problems) / Double(waves * seats.blocks)
         return filled < (waves == 1 ? 0.65 : 0.8)
