@@ -50,6 +50,17 @@ package struct PrefillAttention {
         queries: UInt64, count: Int, keys: Dense, values: Dense, keyCount: Int, offset: Int,
         output: UInt64, shape: LayerShape, on stream: borrowing CUDAStream
     ) throws(CUDABackendError) {
+        try launch(
+            work(
+                queries: queries, count: count, keys: keys, values: values, keyCount: keyCount,
+                offset: offset, output: output, shape: shape), on: stream)
+    }
+
+    /// What such a launch is told.
+    package func work(
+        queries: UInt64, count: Int, keys: Dense, values: Dense, keyCount: Int, offset: Int,
+        output: UInt64, shape: LayerShape
+    ) -> iq_prefill {
         var work = iq_prefill()
         work.queries = queries
         work.keys = keys.address
@@ -67,7 +78,7 @@ package struct PrefillAttention {
         work.value_stride = Int32(values.tokenStride)
         work.value_head_stride = Int32(values.headStride)
         work.scale = shape.attentionScale
-        try launch(work, on: stream)
+        return work
     }
 
     package func launch(

@@ -101,6 +101,8 @@ package final class CUDACacheDevice: DeviceMemory, DeviceCacheKernels {
             $0.values = rows.values
             $0.turned = rows.turned
             $0.angles = rows.angles
+            $0.dense_keys = rows.denseKeys
+            $0.dense_values = rows.denseValues
             $0.raw_stride = UInt64(layer.rawStride)
             $0.query_stride = Int32(rows.queryStride)
             $0.key_stride = Int32(rows.keyStride)

@@ -51,6 +51,9 @@ package struct DeviceRows: Sendable {
     package var pairs = 0
     /// Whether channels 2i and 2i + 1 turn together, instead of i and i + pairs.
     package var isInterleaved = false
+    /// Addresses of float16 `[row][KV heads][d]`, for keys and values as they are stored; 0: not wanted.
+    package var denseKeys: UInt64 = 0
+    package var denseValues: UInt64 = 0
 
     /// Rows without gaps that have been turned already.
     package init(queries: UInt64, keys: UInt64, values: UInt64, shape: LayerShape) {

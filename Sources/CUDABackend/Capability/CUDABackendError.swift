@@ -13,6 +13,8 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
     case tooManySequences(Int, most: Int)
     case outOfMemory(asked: Int, free: Int, longestContext: Int?)
     case contextTooLong(tokens: Int, reserved: Int)
+    /// No room for the keys and values that a prompt's attention reads.
+    case promptTooLong(tokens: Int, asked: Int, free: Int)
     /// A cache on the CPU and one on the device are not of the same shape and policy.
     case otherCache(String)
     /// What the driver said.
@@ -49,6 +51,9 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
         case .contextTooLong(let tokens, let reserved):
             return
                 "the sequence would grow to \(tokens) tokens, and its cache was made for \(reserved). Make it for a longer context."
+        case .promptTooLong(let tokens, let asked, let free):
+            return
+                "attention of a prompt of \(tokens) tokens needs \(asked) bytes more of GPU memory (\(free) are free). Run the prompt in shorter pieces."
         case .otherCache(let what):
             return
                 "the two caches differ in \(what); copy only between caches of one model and policy."

@@ -39,6 +39,9 @@ struct iq_append {
     uint64_t turned;
     /// float32 [position]{ cosine [pairs], sine [pairs] }.
     uint64_t angles;
+    /// float16 [row][KV heads][d]: keys and values once more as they are stored, for attention over a whole prompt;
+    /// 0: not wanted.
+    uint64_t dense_keys, dense_values;
     uint64_t raw_stride;
     /// Floats from one row to the next.
     int32_t query_stride, key_stride, value_stride;

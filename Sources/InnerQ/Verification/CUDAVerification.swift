@@ -26,6 +26,8 @@ public enum CUDAVerification {
             progress("cuda cache \(policy.name)")
             checks += try verifier.caches(policy)
         }
+        progress("cuda append with RoPE")
+        checks += try verifier.rotations()
         for policy in verifier.policies {
             progress("cuda decode \(policy.name)")
             checks += try verifier.decode(policy)
@@ -39,6 +41,10 @@ public enum CUDAVerification {
         for d in verifier.sizes {
             progress("cuda prefill \(d)")
             checks += try verifier.prefill(d)
+        }
+        for policy in verifier.policies {
+            progress("cuda prompt \(policy.name)")
+            checks += try verifier.prompts(policy)
         }
         progress("cuda memory")
         checks.append(try verifier.memory(caches: isQuick ? 20 : 1000))

@@ -63,7 +63,7 @@ extension CUDAVerifier {
     }
 
     /// Counts bytes that differ.
-    private func compare(
+    func compare(
         _ cache: DeviceCache, _ host: SequenceCache, _ check: inout VerificationCheck
     ) throws {
         let found = try SequenceCache(shape: host.shape, policy: host.policy, workers: workers)

@@ -85,15 +85,20 @@ iq_append_tokens(const __grid_constant__ struct iq_append work) {
         tile = (unsigned char *)sequence.recent + slot * work.raw_stride;
     }
     uint16_t *halves = (uint16_t *)(tile + (2 * head + (kind - 1)) * (64 * d));
+    uint32_t low = iq_stored_half(x.x) | (uint32_t)iq_stored_half(x.y) << 16;
+    uint32_t high = iq_stored_half(y.x) | (uint32_t)iq_stored_half(y.y) << 16;
+    if (uint64_t dense = kind == 1 ? work.dense_keys : work.dense_values) {
+        uint16_t *target = (uint16_t *)dense + ((long long)row * work.kv_heads + head) * d;
+        *(uint32_t *)(target + first) = low;
+        *(uint32_t *)(target + second) = high;
+    }
     if (kind == 1) {
-        uint32_t low = iq_stored_half(x.x) | (uint32_t)iq_stored_half(x.y) << 16;
-        uint32_t high = iq_stored_half(y.x) | (uint32_t)iq_stored_half(y.y) << 16;
         *(uint32_t *)(halves + iq_half_index(iq_key_fragment(0, token, first))) = low;
         *(uint32_t *)(halves + iq_half_index(iq_key_fragment(0, token, second))) = high;
     } else {
-        halves[iq_half_index(iq_value_fragment(0, token, first))] = iq_stored_half(x.x);
-        halves[iq_half_index(iq_value_fragment(0, token, first + 1))] = iq_stored_half(x.y);
-        halves[iq_half_index(iq_value_fragment(0, token, second))] = iq_stored_half(y.x);
-        halves[iq_half_index(iq_value_fragment(0, token, second + 1))] = iq_stored_half(y.y);
+        halves[iq_half_index(iq_value_fragment(0, token, first))] = (uint16_t)low;
+        halves[iq_half_index(iq_value_fragment(0, token, first + 1))] = (uint16_t)(low >> 16);
+        halves[iq_half_index(iq_value_fragment(0, token, second))] = (uint16_t)high;
+        halves[iq_half_index(iq_value_fragment(0, token, second + 1))] = (uint16_t)(high >> 16);
     }
 }
