@@ -1,21 +1,15 @@
-/// SplitMix64, and groups of every kind that a quantizer may meet.
+/// Groups of every kind that a quantizer may meet.
 struct SealRandom: RandomNumberGenerator {
     enum Kind: CaseIterable {
         case normal, zero, subnormal, huge, positive, negative, constant, ties, outlier, nan,
             infinite
     }
 
-    private var state: UInt64
+    private var numbers: Random
 
-    init(_ seed: UInt64) { state = seed }
+    init(_ seed: UInt64) { numbers = Random(seed) }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
+    mutating func next() -> UInt64 { numbers.next() }
 
     /// Roughly normal.
     private mutating func normal() -> Float {

@@ -76,7 +76,7 @@ extension KernelVariant {
                     let layer = DeviceLayout.Layer(
                         LayerShape(queryHeads: ratio, kvHeads: 1, headSize: d),
                         policy.layer(0, of: 1))
-                    for sequences in [1, 8, 64] {
+                    for sequences in DecodeShape.sequenceCounts {
                         for shape in DecodeShape.choices(layer, sequences: sequences) {
                             variants.insert(shape.variant)
                         }

@@ -71,7 +71,8 @@ struct iq_decode {
     uint64_t output;           // float32 [sequence][query heads][d]
     /// float32 [record][heads of a problem][d + 4], all bits set before the first launch and after each.
     uint64_t partials;
-    /// int32: [0] is set to 1 if a wait was given up; [1 + problem of all] blocks that are done, zeros before and after.
+    /// int32: [0] is set to 1 if a wait was given up; [1 + first_partial + problem of the sequence] counts the blocks of a
+    /// problem that are done. Zeros before and after a launch.
     uint64_t counters;
     uint32_t page_stride, raw_stride;
     int32_t sequences, query_heads, kv_heads, ring_tiles;
