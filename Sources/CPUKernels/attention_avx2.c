@@ -5,6 +5,7 @@
 // one unpacked vector serves all query heads of the group. No horizontal sums anywhere.
 
 #include "iq_attention.h"
+#include "attention_lookup.h"
 
 #if defined(__x86_64__)
 
@@ -320,6 +321,7 @@ const struct iq_attention_kernels iq_attention_avx2 = {
     .dot_half = dot_half,
     .dot_codes = {dot_codes_2, dot_codes_3, dot_codes_4, dot_codes_8},
     .unpack = {unpack_2, unpack_3, unpack_4, unpack_8},
+    IQ_LOOKUP_MEMBERS(avx2),
     .maximum = maximum,
     .exponentials = exponentials,
 };

@@ -1,6 +1,7 @@
 // Plain C versions of the attention kernels, for processors without a version of their own.
 
 #include "iq_attention.h"
+#include "attention_lookup.h"
 
 #include "iq_convert.h"
 
@@ -104,6 +105,7 @@ const struct iq_attention_kernels iq_attention_portable = {
     .dot_half = dot_half,
     .dot_codes = {dot_codes_2, dot_codes_3, dot_codes_4, dot_codes_8},
     .unpack = {unpack_2, unpack_3, unpack_4, unpack_8},
+    IQ_LOOKUP_MEMBERS(portable),
     .maximum = maximum,
     .exponentials = exponentials,
 };

@@ -2,7 +2,7 @@ public import KVCache
 public import ModelFiles
 
 extension ModelConfiguration {
-    /// What a cache for this model must be made for; enough to count its bytes before any weight is loaded.
+    /// What a cache for this model must be made for, RoPE aside; enough to count its bytes before any weight is loaded.
     public var cacheShape: CacheShape {
         CacheShape(
             layers: slidingWindows.map { window in
@@ -10,5 +10,10 @@ extension ModelConfiguration {
                     queryHeads: headCount, kvHeads: kvHeadCount, headSize: headSize,
                     attentionScale: attentionScale, slidingWindow: window)
             })
+    }
+
+    /// Which of a model's kinds of RoPE a layer has: 1 for the local one.
+    func rotaryKind(layer: Int) -> Int {
+        localRotary != nil && slidingWindows[layer] != nil ? 1 : 0
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import KVCache
 import ModelFiles
 
 /// The frequencies of one kind of RoPE, and the cosines and sines of a run of positions.
@@ -10,6 +11,12 @@ struct RotaryFrequencies: Sendable {
     init(_ configuration: RotaryConfiguration, headSize: Int, factors: [Float]?) {
         pairing = configuration.pairing
         frequencies = configuration.frequencies(headSize: headSize, factors: factors)
+    }
+
+    /// What a cache must know of it.
+    var shape: RotaryShape {
+        RotaryShape(
+            pairing: pairing == .halfSplit ? .halfSplit : .interleaved, frequencies: frequencies)
     }
 
     /// Writes the table of one position: `[cosine per pair][sine per pair]`.

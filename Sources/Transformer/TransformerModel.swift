@@ -82,10 +82,15 @@ public final class TransformerModel: Sendable {
                 RotaryFrequencies(local, headSize: configuration.headSize, factors: nil))
         }
         self.rotary = rotary
+        var shape = configuration.cacheShape
+        for layer in shape.layers.indices {
+            shape.layers[layer].rotary = rotary[configuration.rotaryKind(layer: layer)].shape
+        }
+        cacheShape = shape
     }
 
-    /// What a cache for this model must be made for.
-    public var cacheShape: CacheShape { configuration.cacheShape }
+    /// What a cache for this model must be made for, with the RoPE of each layer.
+    public let cacheShape: CacheShape
 
     /// Memory for passes over this model; each sequence that runs at the same time needs its own.
     public func makeWorkspace() -> Workspace {

@@ -116,8 +116,7 @@ private struct SpanPass<Attention: AttentionStore> {
         if let bias = weights.queryKeyValueBias {
             Elementwise.add(bias, to: wide, count: rows.count, model.workers)
         }
-        let isLocal = configuration.localRotary != nil && configuration.slidingWindows[layer] != nil
-        let kind = isLocal ? 1 : 0
+        let kind = configuration.rotaryKind(layer: layer)
         let heads = HeadTurn(
             headSize: configuration.headSize, pairing: model.rotary[kind].pairing,
             epsilon: configuration.rmsEpsilon)

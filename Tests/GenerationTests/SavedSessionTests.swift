@@ -9,7 +9,10 @@ import Transformer
     /// InnerQ's policies seal for the first time sixteen tokens later.
     let prompt = Fixture.tokens(240)
 
-    @Test(arguments: CachePolicy.presets.map { $0.withStatistics(fromTokens: 256) })
+    @Test(
+        arguments: CachePolicy.presets.map {
+            $0.withStatistics(fromTokens: 256).online(tokens: 256)
+        })
     func aSavedSessionContinuesBitForBit(
         policy: CachePolicy
     ) async throws {
@@ -32,6 +35,34 @@ import Transformer
             ).collect()
             #expect(first.ids + rest.ids == whole.ids)
         }
+    }
+
+    /// The codebooks are in the file, so that the calibration is not needed again.
+    @Test func aCalibratedSessionContinuesWithoutItsCalibration() async throws {
+        let model = try Fixture.model(context: 512)
+        let policy = CachePolicy.kvQuant(bits: 3, outliers: 0.01)
+        var calibration = CacheCalibration.sample(
+            for: model.transformer.cacheShape, policy: policy)
+        #expect(throws: PolicyError.needsCalibration(policy: policy.name)) {
+            try model.makeSession(policy: policy)
+        }
+        #expect(throws: PolicyError.self) {
+            try model.makeSession(policy: policy, calibration: calibration)
+        }
+        calibration.fingerprint = model.fingerprint
+        let whole = try await model.makeSession(policy: policy, calibration: calibration)
+            .generate(tokens: prompt, options: .greedy(40)).collect()
+        let session = try model.makeSession(policy: policy, calibration: calibration)
+        let first = try await session.generate(tokens: prompt, options: .greedy(15)).collect()
+        let path = Fixture.temporaryFile()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try session.save(to: path)
+        let restored = try Session.restore(from: path, model: model)
+        let rest = try await restored.generate(tokens: [], options: .greedy(25)).collect()
+        #expect(first.ids + rest.ids == whole.ids)
+        restored.reset()
+        let again = try await restored.generate(tokens: prompt, options: .greedy(40)).collect()
+        #expect(again.ids == whole.ids)
     }
 
     @Test func aSessionCancelledInItsPromptCanBeSaved() async throws {
@@ -77,7 +108,7 @@ import Transformer
         let path = Fixture.temporaryFile()
         defer { try? FileManager.default.removeItem(atPath: path) }
         let cache = try SequenceCache(
-            shape: model.configuration.cacheShape, policy: .q4, workers: model.transformer.workers)
+            shape: model.transformer.cacheShape, policy: .q4, workers: model.transformer.workers)
         func write(tokens: [Int32], state: String?) throws {
             try CacheSnapshot.write(
                 cache, tokens: tokens, fingerprint: model.fingerprint,

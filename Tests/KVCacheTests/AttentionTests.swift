@@ -33,6 +33,20 @@ import Threading
                 keys: .grouped(GroupedFormat(bits: 4, axis: .channel, mode: .asymmetric)),
                 values: .grouped(GroupedFormat(bits: 8, axis: .token, mode: .asymmetric)),
                 windows: CacheWindows(sink: 0, recent: 7)),
+            .kvQuant(bits: 3, outliers: 0.01).online(tokens: 100),
+            .kvQuant(
+                bits: 2, outliers: 0.05, levels: .uniform, preRotary: false, keyVector: .token,
+                valueVector: .channel),
+            .kvQuant(bits: 4, outliers: 0, levels: .normalFloat, keyVector: .token).online(),
+            .turboQuant(keyBits: 1, valueBits: 4),
+            .turboQuant(keyBits: 4, valueBits: 2, hasResidual: true),
+            .turboQuant(keyBits: 2, valueBits: 3, hasResidual: true),
+            CachePolicy(
+                name: "mixed",
+                keys: .codebook(
+                    CodebookFormat(bits: 3, vector: .channel, outliers: 0.02, preRotary: true)),
+                values: .rotated(RotatedFormat(bits: 2)),
+                windows: CacheWindows(sink: 3, recent: 20)),
             CachePolicy(
                 name: "symmetric outer",
                 keys: .grouped(GroupedFormat(bits: 4, axis: .token)),
@@ -94,12 +108,12 @@ import Threading
         let shape = LayerShape(
             queryHeads: c.queryHeads, kvHeads: c.kvHeads, headSize: c.headSize,
             slidingWindow: c.window)
-        let cache = LayerCache(shape: shape, policy: c.policy.layer(0, of: 1))
+        let cache = LayerCache.sample(shape: shape, policy: c.policy)
         // Holds every token, also those that the sliding window has given back.
-        let whole = LayerCache(
+        let whole = LayerCache.sample(
             shape: LayerShape(
                 queryHeads: c.queryHeads, kvHeads: c.kvHeads, headSize: c.headSize),
-            policy: c.policy.layer(0, of: 1))
+            policy: c.policy)
         let attention = LayerAttention(workers: Self.workers)
         let n = 230
         let q = random.normals(n * c.queryHeads * c.headSize)
@@ -150,14 +164,14 @@ import Threading
         let k = random.normals(n * c.kvHeads * c.headSize)
         let v = random.normals(n * c.kvHeads * c.headSize)
         let attention = LayerAttention(workers: Self.workers)
-        let single = LayerCache(shape: shape, policy: c.policy.layer(0, of: 1))
+        let single = LayerCache.sample(shape: shape, policy: c.policy)
         let one = Self.run(
             single, attention, q, k, v, chunks: Array(repeating: 1, count: n), meaning: .decode)
         var chunks: [Int] = []
         while chunks.reduce(0, +) < n {
             chunks.append(min(Int(random.next() % 97) + 1, n - chunks.reduce(0, +)))
         }
-        let chunked = LayerCache(shape: shape, policy: c.policy.layer(0, of: 1))
+        let chunked = LayerCache.sample(shape: shape, policy: c.policy)
         let many = Self.run(chunked, attention, q, k, v, chunks: chunks, meaning: .decode)
         let error = Self.error(many[...], one.map(Double.init))
         #expect(error < 1e-5, "chunks \(chunks): \(error)")
@@ -200,7 +214,7 @@ import Threading
                 name: "wide", keys: .grouped(GroupedFormat(bits: 8, axis: .channel)),
                 values: .float16, windows: CacheWindows(sink: 32, recent: 32),
                 keyNormalization: normalization)
-            let cache = LayerCache(shape: shape, policy: policy.layer(0, of: 1))
+            let cache = LayerCache.sample(shape: shape, policy: policy)
             return Self.run(
                 cache, LayerAttention(workers: Self.workers), q, k, v, chunks: [100, 300],
                 meaning: .decode)

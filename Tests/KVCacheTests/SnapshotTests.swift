@@ -34,19 +34,25 @@ import Threading
         return outputs
     }
 
-    @Test(arguments: CachePolicy.presets.map { $0.withStatistics(fromTokens: 170) })
+    @Test(
+        arguments: CachePolicy.presets.map { $0.withStatistics(fromTokens: 170) } + [
+            .kvQuant(bits: 3, outliers: 0.01).online(tokens: 100),
+            .turboQuant(keyBits: 3, valueBits: 2, hasResidual: true),
+        ])
     func aRestoredCacheContinuesBitForBit(
         _ policy: CachePolicy
     ) throws {
         for count in [0, 5, 40, 200] {
-            let cache = try SequenceCache(shape: Self.shape, policy: policy, workers: workers)
+            let cache = try SequenceCache.sample(
+                shape: Self.shape, policy: policy, workers: workers)
             _ = run(cache, 0..<count)
             let file = path()
             defer { try? FileManager.default.removeItem(atPath: file) }
             let tokens = (0...Int32(count)).map { $0 }
             try CacheSnapshot.write(
                 cache, tokens: tokens, fingerprint: fingerprint, state: Data([1, 2]), to: file)
-            let restored = try SequenceCache(shape: Self.shape, policy: policy, workers: workers)
+            let restored = try SequenceCache.sample(
+                shape: Self.shape, policy: policy, workers: workers)
             let contents = try CacheSnapshot.read(file, into: restored, fingerprint: fingerprint)
             #expect(contents.tokens == tokens)
             #expect(contents.state == Data([1, 2]))
@@ -85,6 +91,54 @@ import Threading
             }
             #expect(target.tokenCount == 0)
         }
+    }
+
+    /// The checksum is right, so only a look at the places keeps readers inside of their tiles.
+    @Test(arguments: ["index", "start", "infinite"]) func outliersOutsideOfTheirTilesAreRefused(
+        _ damage: String
+    ) throws {
+        let policy = CachePolicy.kvQuant(bits: 3, outliers: 0.01)
+        let shape = CacheShape(layers: [LayerShape(queryHeads: 1, kvHeads: 1, headSize: 64)])
+        func cache() throws -> SequenceCache {
+            try SequenceCache.sample(shape: shape, policy: policy, workers: workers)
+        }
+        let damaged = try cache()
+        var random = Random(1)
+        let numbers = random.normals(64 * 64)
+        var out = numbers
+        damaged.attend(
+            layer: 0, queries: numbers, keys: numbers, values: numbers, count: 64,
+            meaning: .prompt, output: &out)
+        let file = path()
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let tokens = [Int32](repeating: 0, count: 64)
+        func save() throws {
+            try CacheSnapshot.write(damaged, tokens: tokens, fingerprint: fingerprint, to: file)
+        }
+        try save()
+        _ = try CacheSnapshot.read(file, into: try cache(), fingerprint: fingerprint)
+        let layer = damaged.layers[0]
+        let side = layer.pageLayout.valueSide
+        layer.forEachPage { page in
+            guard page.count == layer.bodyPageBytes else { return }
+            let bytes =
+                UnsafeMutableRawPointer(mutating: page.baseAddress!)
+                + layer.pageLayout.valueSideOffset
+            let outliers = bytes + side.outliersOffset
+            switch damage {
+            case "index": outliers.storeBytes(of: UInt32(0x3C00_0000 | 2048), as: UInt32.self)
+            case "infinite": outliers.storeBytes(of: UInt32(0x7C00_0000), as: UInt32.self)
+            default:
+                (bytes + side.startsOffset).storeBytes(
+                    of: UInt16(side.capacity + 1), toByteOffset: 2, as: UInt16.self)
+            }
+        }
+        try save()
+        let target = try cache()
+        #expect(throws: SnapshotError.self) {
+            try CacheSnapshot.read(file, into: target, fingerprint: fingerprint)
+        }
+        #expect(target.tokenCount == 0)
     }
 
     @Test func anotherModelOrPolicyIsRefused() throws {

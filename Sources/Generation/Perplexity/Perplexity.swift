@@ -46,6 +46,8 @@ public struct PerplexityResult: Sendable, Codable {
     public var cacheBytes: Int
     public var float16Bytes: Int
     public var bitsPerElement: Double
+    /// Share of elements that lay beyond the static ranges of a calibration, over all windows; `nil` without any.
+    public var beyondRange: Double?
     public var seconds: Double
     /// −ln p of every scored token, in nats, for paired comparisons.
     public var negativeLogLikelihoods: [Float]
@@ -57,12 +59,13 @@ extension TransformerModel {
     /// - Parameters:
     ///   - beginning: replaces the first token of each window, as llama.cpp does: the token that texts begin with, for
     ///     models that use one.
+    ///   - calibration: of this model, for policies that need one.
     ///   - progress: called after each window with its number, the number of windows, and the perplexity so far.
     ///   - isCancelled: asked between layers.
     /// - Throws: ``GenerationError`` or `PolicyError`.
     public func perplexity(
         of tokens: [Int32], beginning: Int32? = nil, policy: CachePolicy,
-        options: PerplexityOptions,
+        calibration: CacheCalibration? = nil, options: PerplexityOptions,
         progress: (_ done: Int, _ of: Int, _ perplexity: Double) -> Void = { _, _, _ in },
         isCancelled: @Sendable () -> Bool = { false }
     ) throws -> PerplexityResult {
@@ -72,10 +75,11 @@ extension TransformerModel {
         var losses: [Float] = []
         var windows: [Double] = []
         var last: SequenceCache?
+        var ranges = RangeStatistics()
         let workspace = makeWorkspace()
         for offset in options.offsets {
             let cache = try SequenceCache(
-                shape: cacheShape, policy: policy, workers: workers)
+                shape: cacheShape, policy: policy, calibration: calibration, workers: workers)
             var window = Array(tokens[offset..<offset + options.context])
             if let beginning { window[0] = beginning }
             let first = options.scoredFrom ?? options.prefill
@@ -101,6 +105,8 @@ extension TransformerModel {
             }
             windows.append(exp(Self.mean(losses[before...])))
             last = cache
+            ranges.elements += cache.rangeStatistics.elements
+            ranges.beyond += cache.rangeStatistics.beyond
             progress(windows.count, options.offsets.count, exp(Self.mean(losses[...])))
         }
         let mean = Self.mean(losses[...])
@@ -112,7 +118,7 @@ extension TransformerModel {
             standardError: exp(mean) * (variance / Double(losses.count)).squareRoot(),
             scoredTokens: losses.count, policy: policy.name, windows: windows,
             cacheBytes: last?.allocatedBytes ?? 0, float16Bytes: last?.byteCount.float16 ?? 0,
-            bitsPerElement: last?.byteCount.bitsPerElement ?? 0,
+            bitsPerElement: last?.byteCount.bitsPerElement ?? 0, beyondRange: ranges.share,
             seconds: (clock.now - start).seconds, negativeLogLikelihoods: losses)
     }
 

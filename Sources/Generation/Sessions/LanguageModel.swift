@@ -56,9 +56,23 @@ public final class LanguageModel: Sendable {
     }
 
     /// A session with an empty cache.
-    /// - Throws: `PolicyError` if the policy does not fit the model.
-    public func makeSession(policy: CachePolicy = .innerQBase) throws(PolicyError) -> Session {
-        try Session(model: self, policy: policy)
+    /// - Parameter calibration: of this model, for policies that need one (``CachePolicy/needsCalibration``).
+    /// - Throws: `PolicyError` if the policy does not fit the model, or the calibration neither.
+    public func makeSession(
+        policy: CachePolicy = .innerQBase, calibration: CacheCalibration? = nil
+    ) throws(PolicyError) -> Session {
+        try Session(model: self, policy: policy, calibration: calibration)
+    }
+}
+
+extension CacheCalibration {
+    /// Refuses the calibration of another model.
+    func check(_ model: LanguageModel) throws(PolicyError) {
+        do throws(CalibrationMismatch) {
+            try check(fingerprint: model.fingerprint, shape: model.transformer.cacheShape)
+        } catch {
+            throw .calibrationMismatch(error.description)
+        }
     }
 }
 

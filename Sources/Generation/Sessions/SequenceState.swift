@@ -25,17 +25,40 @@ package final class SequenceState {
     /// Logits that came from a file.
     private var restoredLogits: [Float] = []
 
-    package init(model: LanguageModel, policy: CachePolicy) throws(PolicyError) {
+    /// - Parameter calibration: of the model, for policies that need one.
+    package convenience init(
+        model: LanguageModel, policy: CachePolicy, calibration: CacheCalibration? = nil
+    ) throws(PolicyError) {
+        self.init(
+            model: model,
+            cache: try SequenceCache(
+                shape: model.transformer.cacheShape, policy: policy, calibration: calibration,
+                workers: model.transformer.workers))
+    }
+
+    private init(model: LanguageModel, cache: SequenceCache) {
         self.model = model
-        self.policy = policy
+        self.cache = cache
+        policy = cache.policy
         workspace = model.transformer.makeWorkspace()
-        cache = try SequenceCache(
-            shape: model.transformer.cacheShape, policy: policy, workers: model.transformer.workers)
+    }
+
+    /// A state to be filled from a file, which brings its codebooks along.
+    static func awaitingRestore(
+        model: LanguageModel, policy: CachePolicy
+    ) throws(PolicyError) -> SequenceState {
+        let shape = model.transformer.cacheShape
+        return SequenceState(
+            model: model,
+            cache: try SequenceCache(
+                shape: shape, policy: policy, calibration: nil, workers: model.transformer.workers
+            ) { layer, layerPolicy in
+                CodebookState(policy: layerPolicy, shape: shape.layers[layer], tables: nil)
+            })
     }
 
     func reset() throws(PolicyError) {
-        cache = try SequenceCache(
-            shape: cache.shape, policy: policy, workers: model.transformer.workers)
+        cache = try cache.emptied(workers: model.transformer.workers)
         tokens = []
         randomState = nil
         forgetLogits()

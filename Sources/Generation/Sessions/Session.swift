@@ -18,11 +18,15 @@ public final class Session: @unchecked Sendable {
     /// Flags of the run in work and of those that wait for it.
     private let running = Mutex<[CancellationFlag]>([])
 
-    /// - Throws: `PolicyError` if the policy does not fit the model.
-    public init(model: LanguageModel, policy: CachePolicy) throws(PolicyError) {
+    /// - Parameter calibration: of the model, for policies that need one (``CachePolicy/needsCalibration``).
+    /// - Throws: `PolicyError` if the policy does not fit the model, or the calibration neither.
+    public init(
+        model: LanguageModel, policy: CachePolicy, calibration: CacheCalibration? = nil
+    ) throws(PolicyError) {
         self.model = model
         self.policy = policy
-        state = try SequenceState(model: model, policy: policy)
+        try calibration?.check(model)
+        state = try SequenceState(model: model, policy: policy, calibration: calibration)
     }
 
     private init(model: LanguageModel, state: SequenceState) {
@@ -133,7 +137,7 @@ public final class Session: @unchecked Sendable {
         from path: String, model: LanguageModel, policy: CachePolicy? = nil
     ) throws -> Session {
         let policy = try policy ?? CacheSnapshot.policy(of: path)
-        let state = try SequenceState(model: model, policy: policy)
+        let state = try SequenceState.awaitingRestore(model: model, policy: policy)
         try state.restore(from: path)
         return Session(model: model, state: state)
     }

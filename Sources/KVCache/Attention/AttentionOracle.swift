@@ -43,17 +43,21 @@ extension LayerCache {
         var keys = [Double](repeating: .nan, count: shape.kvHeads * n * d)
         var values = keys
         var tile = [Float](repeating: 0, count: d * TileLayout.tokens)
-        func put(_ page: UnsafeRawPointer?, _ first: Int, _ count: Int, sealed: Bool) {
+        func put(_ page: UnsafeRawPointer?, _ first: Int, _ count: Int, sealed: Int?) {
             guard let page else { return }
-            let keyLayout = sealed ? self.keyLayout : rawKeyLayout
-            let valueLayout = sealed ? self.valueLayout : rawValueLayout
+            let keyLayout = sealed != nil ? self.keyLayout : rawKeyLayout
+            let valueLayout = sealed != nil ? self.valueLayout : rawValueLayout
             for head in 0..<shape.kvHeads {
                 let start = page + head * (keyLayout.byteCount + valueLayout.byteCount)
-                keyLayout.decode(start, into: &tile)
+                if let sealed {
+                    decodeSealed(.keys, page, head: head, tile: sealed, into: &tile)
+                } else {
+                    keyLayout.decode(start, into: &tile)
+                }
                 for token in 0..<count {
                     for c in 0..<d {
                         var key = Double(tile[c * TileLayout.tokens + token])
-                        if sealed, let normalizer {
+                        if sealed != nil, let normalizer {
                             key *= Double(normalizer.scales[head * d + c])
                             if !normalizer.means.isEmpty {
                                 key += Double(normalizer.means[head * d + c])
@@ -62,7 +66,11 @@ extension LayerCache {
                         keys[(head * n + first + token) * d + c] = key
                     }
                 }
-                valueLayout.decode(start + keyLayout.byteCount, into: &tile)
+                if let sealed {
+                    decodeSealed(.values, page, head: head, tile: sealed, into: &tile)
+                } else {
+                    valueLayout.decode(start + keyLayout.byteCount, into: &tile)
+                }
                 for token in 0..<count {
                     for c in 0..<d {
                         values[(head * n + first + token) * d + c] = Double(tile[token * d + c])
@@ -74,17 +82,71 @@ extension LayerCache {
             let first = index * TileLayout.tokens
             put(
                 page.map { UnsafeRawPointer($0) }, first,
-                min(TileLayout.tokens, schedule.sinkTokens(at: n) - first), sealed: false)
+                min(TileLayout.tokens, schedule.sinkTokens(at: n) - first), sealed: nil)
         }
         for (index, page) in body.enumerated() {
             put(
                 page, schedule.firstToken(ofTile: droppedTiles + index), TileLayout.tokens,
-                sealed: true)
+                sealed: droppedTiles + index)
         }
         for (index, page) in raw.enumerated() {
             let first = schedule.firstToken(ofTile: rawFirst + index)
-            put(page, first, min(TileLayout.tokens, n - first), sealed: false)
+            put(page, first, min(TileLayout.tokens, n - first), sealed: nil)
         }
         return (keys, values)
+    }
+}
+
+extension LayerCache {
+    /// The oracle's decoding of a head's sealed tile into `[row][lane]`, keys as attention sees them but for a normalizer.
+    package func decodeSealed(
+        _ tensor: CacheTensor, _ page: UnsafeRawPointer, head: Int, tile: Int,
+        into values: inout [Float]
+    ) {
+        let isKeys = tensor == .keys
+        let layout = isKeys ? keyLayout : valueLayout
+        let start = page + head * pageLayout.headBytes + (isKeys ? 0 : keyLayout.byteCount)
+        switch isKeys ? policy.keys : policy.values {
+        case .float16, .grouped: layout.decode(start, into: &values)
+        case .rotated:
+            guard let quantizer = isKeys ? keyRotation : valueRotation else { return }
+            layout.decodeRotated(start, quantizer, into: &values)
+        case .codebook:
+            guard let codebook = isKeys ? codebooks?.keys : codebooks?.values else { return }
+            let reader = SideReader(
+                layout: isKeys ? pageLayout.keySide : pageLayout.valueSide,
+                bytes: page
+                    + (isKeys ? pageLayout.keySideOffset : pageLayout.valueSideOffset))
+            for token in 0..<TileLayout.tokens {
+                for channel in 0..<shape.headSize {
+                    let (row, lane) = isKeys ? (channel, token) : (token, channel)
+                    let index = head * shape.headSize + channel
+                    let vector =
+                        codebook.format.vector == .token
+                        ? reader.affine(token)
+                        : (codebook.ranges[index], codebook.zeros[index])
+                    let code = layout.code(start, row: row, lane: lane)
+                    values[row * layout.lanes + lane] =
+                        vector.0 * codebook.levels.decoded[Int(code)] + vector.1
+                }
+            }
+            reader.forEachOutlier(head) { values[$0] = $1 }
+            if isKeys, let turns { turnForward(&values, turns, tile: tile) }
+        }
+    }
+
+    /// RoPE by its definition, in double precision.
+    private func turnForward(_ keys: inout [Float], _ turns: RotaryTurns, tile: Int) {
+        let tokens = TileLayout.tokens
+        for (pair, frequency) in turns.rotary.frequencies.enumerated() {
+            let (x, y) = turns.rows(pair)
+            for token in 0..<tokens {
+                let angle = Double(schedule.firstToken(ofTile: tile) + token) * frequency
+                let (c, s) = (Math.cos(angle), Math.sin(angle))
+                let (a, b) = (Double(keys[x * tokens + token]), Double(keys[y * tokens + token]))
+                keys[x * tokens + token] = Float(a * c - b * s)
+                keys[y * tokens + token] = Float(a * s + b * c)
+            }
+        }
     }
 }

@@ -12,8 +12,10 @@ extension LayerAttention {
         /// Query heads of a KV head.
         let ratio: Int
         private let queryHeads: Int
-        private let keys: TileProducts
-        private let values: TileProducts
+        /// Numbers of a row of a partial: the head size, and as much again for each turned space.
+        let width: Int
+        private let keys: BodyProducts
+        private let values: BodyProducts
         private let rawKeys: TileProducts
         private let rawValues: TileProducts
         private let kernels: UnsafePointer<iq_attention_kernels>
@@ -30,8 +32,9 @@ extension LayerAttention {
             headSize = cache.shape.headSize
             ratio = cache.shape.groupRatio
             queryHeads = cache.shape.queryHeads
-            keys = TileProducts(cache.keyLayout, kernels: kernels)
-            values = TileProducts(cache.valueLayout, kernels: kernels)
+            keys = BodyProducts(.keys, cache, kernels)
+            values = BodyProducts(.values, cache, kernels)
+            width = headSize * (1 + values.turnedSpaces)
             rawKeys = TileProducts(cache.rawKeyLayout, kernels: kernels)
             rawValues = TileProducts(cache.rawValueLayout, kernels: kernels)
         }
@@ -52,11 +55,16 @@ extension LayerAttention {
             return min(first, last)..<last
         }
 
+        /// Numbers of a query of the body: the head size, twice if a residual has a projection of its own.
+        private var bodyQuerySize: Int { headSize * max(1, keys.turnedSpaces) }
+
         struct Tile {
             let page: UnsafeRawPointer
             let isSealed: Bool
             let firstToken: Int
             let count: Int
+            /// Of the body, if it is sealed.
+            var number = 0
         }
 
         @inline(__always)
@@ -74,7 +82,7 @@ extension LayerAttention {
             if index < block.sealed {
                 return Tile(
                     page: UnsafeRawPointer(cache.body[index - cache.droppedTiles]), isSealed: true,
-                    firstToken: first, count: TileLayout.tokens)
+                    firstToken: first, count: TileLayout.tokens, number: index)
             }
             return Tile(
                 page: UnsafeRawPointer(cache.raw[index - cache.rawFirst]), isSealed: false,
@@ -83,7 +91,7 @@ extension LayerAttention {
 
         func scratchCount(rows: Int) -> Int {
             let decoded = headSize * TileLayout.tokens
-            return 2 * rows * headSize + rows
+            return rows * headSize + rows * bodyQuerySize + rows
                 + rows * LayerAttention.tilesPerStep * TileLayout.tokens
                 + decoded
                 + max(keys.scratchCount(heads: rows), values.scratchCount(heads: rows)) + 2048
@@ -99,7 +107,7 @@ extension LayerAttention {
             let rows = block.count * ratio
             let rawQueries = scratch
             let bodyQueries = rawQueries + rows * headSize
-            let shifts = bodyQueries + rows * headSize
+            let shifts = bodyQueries + rows * bodyQuerySize
             let scores = shifts + rows
             let stride = LayerAttention.tilesPerStep * TileLayout.tokens
             let decoded = scores + rows * stride
@@ -109,7 +117,7 @@ extension LayerAttention {
             var next = tiles.lowerBound
             while next < tiles.upperBound {
                 let step = next..<min(next + LayerAttention.tilesPerStep, tiles.upperBound)
-                let width = step.count * TileLayout.tokens
+                let columns = step.count * TileLayout.tokens
                 for (column, number) in step.enumerated() {
                     let tile = tile(number, block)
                     let target = scores + column * TileLayout.tokens
@@ -117,57 +125,41 @@ extension LayerAttention {
                         let start = tile.isSealed ? shifts[row] : 0
                         for i in 0..<TileLayout.tokens { target[row * stride + i] = start }
                     }
-                    let products = tile.isSealed ? keys : rawKeys
-                    let source = tile.page + head * headBytes(tile)
-                    let queries = tile.isSealed ? bodyQueries : rawQueries
-                    multiply(
-                        products, source, UnsafePointer(queries), headSize, rows, target, stride,
-                        isDirect, decoded, rest)
+                    if tile.isSealed {
+                        keys.scores(
+                            tile.page, head: head, tile: tile.number, bodyQueries, bodyQuerySize,
+                            rows, target, stride, isDirect, decoded, rest)
+                    } else {
+                        rawKeys.multiply(
+                            tile.page + head * rawHeadBytes, rawQueries, headSize, rows, target,
+                            stride, isDirect, decoded, rest)
+                    }
                     mask(tile, block, rows, target, stride)
                 }
-                weigh(rows, width, stride, scores, partial)
+                weigh(rows, columns, stride, scores, partial)
                 for (column, number) in step.enumerated() {
                     let tile = tile(number, block)
-                    let products = tile.isSealed ? values : rawValues
-                    let keyBytes =
-                        tile.isSealed ? cache.keyLayout.byteCount : cache.rawKeyLayout.byteCount
-                    multiply(
-                        products, tile.page + head * headBytes(tile) + keyBytes,
-                        UnsafePointer(scores + column * TileLayout.tokens), stride, rows,
-                        partial.output, headSize, isDirect, decoded, rest)
+                    let weights = UnsafePointer(scores + column * TileLayout.tokens)
+                    if tile.isSealed {
+                        values.values(
+                            tile.page, head: head, weights, stride, rows, partial.output, width,
+                            isDirect, decoded, rest)
+                    } else {
+                        rawValues.multiply(
+                            tile.page + head * rawHeadBytes + cache.rawKeyLayout.byteCount,
+                            weights, stride, rows, partial.output, width, isDirect, decoded, rest)
+                    }
                 }
                 next = step.upperBound
             }
         }
 
-        @inline(__always)
-        private func headBytes(_ tile: Tile) -> Int {
-            tile.isSealed
-                ? cache.keyLayout.byteCount + cache.valueLayout.byteCount
-                : cache.rawKeyLayout.byteCount + cache.rawValueLayout.byteCount
+        private var rawHeadBytes: Int {
+            cache.rawKeyLayout.byteCount + cache.rawValueLayout.byteCount
         }
 
-        @inline(__always)
-        private func multiply(
-            _ products: TileProducts, _ tile: UnsafeRawPointer, _ x: UnsafePointer<Float>,
-            _ xStride: Int, _ rows: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
-            _ isDirect: Bool, _ decoded: UnsafeMutablePointer<Float>,
-            _ scratch: UnsafeMutablePointer<Float>
-        ) {
-            if isDirect {
-                products.dot(
-                    tile, x, xStride: xStride, heads: rows, out: out, outStride: outStride,
-                    scratch: scratch)
-            } else {
-                products.decode(tile, into: decoded, scratch: scratch)
-                let layout = products.layout
-                kernels.pointee.dot_float(
-                    decoded, layout.lanes, layout.rows, layout.lanes, x, xStride, rows, out,
-                    outStride)
-            }
-        }
-
-        /// Queries times the attention scale; for the body also times the key scales, with q · mean beside them.
+        /// Queries times the attention scale; for the body also times the key scales, with q · mean beside them, or turned
+        /// as rotated keys are.
         private func prepare(
             _ head: Int, _ block: QueryBlock, _ rawQueries: UnsafeMutablePointer<Float>,
             _ bodyQueries: UnsafeMutablePointer<Float>, _ shifts: UnsafeMutablePointer<Float>
@@ -182,7 +174,12 @@ extension LayerAttention {
                     let target = rawQueries + row * headSize
                     for i in 0..<headSize { target[i] = source[i] * scale }
                     shifts[row] = 0
-                    let body = bodyQueries + row * headSize
+                    let body = bodyQueries + row * bodyQuerySize
+                    if let quantizer = cache.keyRotation {
+                        quantizer.rotation.apply(target, into: body)
+                        quantizer.projection?.project(target, into: body + headSize)
+                        continue
+                    }
                     guard let normalizer = cache.normalizer else {
                         for i in 0..<headSize { body[i] = target[i] }
                         continue
@@ -240,16 +237,36 @@ extension LayerAttention {
             }
         }
 
-        func finish(_ head: Int, _ block: QueryBlock, _ partial: Partial) {
+        /// - Parameter scratch: a head size of floats, twice.
+        func finish(
+            _ head: Int, _ block: QueryBlock, _ partial: Partial,
+            _ scratch: UnsafeMutablePointer<Float>
+        ) {
             for query in 0..<block.count {
                 for member in 0..<ratio {
+                    let row = query * ratio + member
+                    if let quantizer = cache.valueRotation {
+                        turnBack(partial.output + row * width, quantizer, scratch)
+                    }
                     partial.finish(
-                        row: query * ratio + member,
+                        row: row, count: headSize,
                         into: output
                             + ((block.first + query) * queryHeads + head * ratio + member)
                             * headSize)
                 }
             }
+        }
+
+        /// Adds to a row's sum of values what was summed in turned spaces.
+        private func turnBack(
+            _ sums: UnsafeMutablePointer<Float>, _ quantizer: RotatedQuantizer,
+            _ scratch: UnsafeMutablePointer<Float>
+        ) {
+            quantizer.rotation.applyTranspose(sums + headSize, into: scratch)
+            for i in 0..<headSize { sums[i] += scratch[i] }
+            guard let projection = quantizer.projection else { return }
+            projection.projectTranspose(sums + 2 * headSize, into: scratch)
+            for i in 0..<headSize { sums[i] += scratch[i] }
         }
     }
 }

@@ -107,7 +107,7 @@ package final class LayerAttention {
         let tiles = pass.tiles(block)
         let runs = max(1, (tiles.count + Self.tilesPerUnit - 1) / Self.tilesPerUnit)
         let rows = pass.ratio
-        let partialCount = Partial.count(rows: rows, headSize: pass.headSize)
+        let partialCount = Partial.count(rows: rows, width: pass.width)
         let scratchCount = pass.scratchCount(rows: rows)
         reserve(heads * runs * partialCount + workers.threads * scratchCount)
         let partials = memory
@@ -115,7 +115,7 @@ package final class LayerAttention {
         workers.run(count: heads * runs) { task, worker in
             let (head, run) = (task / runs, task % runs)
             let partial = Partial(
-                partials + task * partialCount, rows: rows, headSize: pass.headSize)
+                partials + task * partialCount, rows: rows, width: pass.width)
             partial.reset(rows: rows)
             let first = tiles.lowerBound + run * Self.tilesPerUnit
             pass.accumulate(
@@ -124,14 +124,15 @@ package final class LayerAttention {
         }
         for head in 0..<heads {
             let total = Partial(
-                partials + head * runs * partialCount, rows: rows, headSize: pass.headSize)
+                partials + head * runs * partialCount, rows: rows, width: pass.width)
             for run in 1..<max(runs, 1) {
                 total.merge(
                     Partial(
                         partials + (head * runs + run) * partialCount, rows: rows,
-                        headSize: pass.headSize), rows: rows)
+                        width: pass.width), rows: rows)
             }
-            pass.finish(head, block, total)
+            // The workers are done with their scratch.
+            pass.finish(head, block, total, scratch)
         }
     }
 
@@ -139,7 +140,7 @@ package final class LayerAttention {
     private func many(_ pass: Pass, blocks: [QueryBlock]) {
         let heads = pass.cache.shape.kvHeads
         let rows = pass.ratio * Self.queryBlock
-        let partialCount = Partial.count(rows: rows, headSize: pass.headSize)
+        let partialCount = Partial.count(rows: rows, width: pass.width)
         let each = pass.scratchCount(rows: rows) + partialCount
         reserve(workers.threads * each)
         let memory = memory
@@ -148,11 +149,11 @@ package final class LayerAttention {
             let block = blocks[blocks.count - 1 - task / heads]
             let head = task % heads
             let partial = Partial(
-                memory + worker * each, rows: block.count * pass.ratio, headSize: pass.headSize)
+                memory + worker * each, rows: block.count * pass.ratio, width: pass.width)
             partial.reset(rows: block.count * pass.ratio)
             pass.accumulate(
                 head, block, pass.tiles(block), partial, memory + worker * each + partialCount)
-            pass.finish(head, block, partial)
+            pass.finish(head, block, partial, memory + worker * each + partialCount)
         }
     }
 }

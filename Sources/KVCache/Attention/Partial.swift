@@ -8,22 +8,22 @@ import Foundation
 struct Partial {
     let maximum: UnsafeMutablePointer<Float>
     let sum: UnsafeMutablePointer<Float>
-    /// `[row][head size]`
+    /// `[row][width]`: the sum of values; of rotated formats also what was summed in turned spaces.
     let output: UnsafeMutablePointer<Float>
-    let headSize: Int
+    let width: Int
 
     /// Floats that a partial of `rows` rows takes.
-    static func count(rows: Int, headSize: Int) -> Int { rows * (headSize + 2) }
+    static func count(rows: Int, width: Int) -> Int { rows * (width + 2) }
 
-    init(_ memory: UnsafeMutablePointer<Float>, rows: Int, headSize: Int) {
+    init(_ memory: UnsafeMutablePointer<Float>, rows: Int, width: Int) {
         output = memory
-        maximum = memory + rows * headSize
+        maximum = memory + rows * width
         sum = maximum + rows
-        self.headSize = headSize
+        self.width = width
     }
 
     func reset(rows: Int) {
-        for i in 0..<rows * headSize { output[i] = 0 }
+        for i in 0..<rows * width { output[i] = 0 }
         for row in 0..<rows {
             maximum[row] = -.infinity
             sum[row] = 0
@@ -37,8 +37,8 @@ struct Partial {
         if sum[row] != 0 {
             let factor = exp(maximum[row] - newMaximum)
             sum[row] *= factor
-            let values = output + row * headSize
-            for i in 0..<headSize { values[i] *= factor }
+            let values = output + row * width
+            for i in 0..<width { values[i] *= factor }
         }
         maximum[row] = newMaximum
     }
@@ -49,16 +49,16 @@ struct Partial {
             raise(row: row, to: other.maximum[row])
             let factor = exp(other.maximum[row] - maximum[row])
             sum[row] += factor * other.sum[row]
-            let values = output + row * headSize
-            let added = other.output + row * headSize
-            for i in 0..<headSize { values[i] += factor * added[i] }
+            let values = output + row * width
+            let added = other.output + row * width
+            for i in 0..<width { values[i] += factor * added[i] }
         }
     }
 
-    /// Writes the attention of one row: zeros if it saw no token.
-    func finish(row: Int, into target: UnsafeMutablePointer<Float>) {
+    /// Writes the attention of one row, its first `count` numbers: zeros if it saw no token.
+    func finish(row: Int, count: Int, into target: UnsafeMutablePointer<Float>) {
         let inverse = sum[row] > 0 ? 1 / sum[row] : 0
-        let values = output + row * headSize
-        for i in 0..<headSize { target[i] = values[i] * inverse }
+        let values = output + row * width
+        for i in 0..<count { target[i] = values[i] * inverse }
     }
 }

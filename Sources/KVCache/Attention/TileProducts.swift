@@ -195,12 +195,7 @@ package struct TileProducts {
             } else {
                 let half = lanes / 2
                 unpack!(words, half, half, scratch, half)
-                for row in 0..<16 {
-                    for lane in 0..<half {
-                        target[row * lanes + lane] = scratch[row * half + lane]
-                        target[row * lanes + half + lane] = scratch[(row + 16) * half + lane]
-                    }
-                }
+                layout.joinHalves(scratch, into: target)
             }
         }
         if layout.isInner {

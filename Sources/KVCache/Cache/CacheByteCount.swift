@@ -2,9 +2,9 @@
 public struct CacheByteCount: Sendable, Codable, Hashable {
     /// Float16 pages of the sink and recent segments, as allocated: whole pages of 32 tokens.
     public var windows = 0
-    /// Packed tiles: codes, scales and zero points.
+    /// Packed tiles and the sides of their pages: codes, scales, zero points, outliers.
     public var body = 0
-    /// Means and scales of key normalization, float32.
+    /// Means and scales of key normalization, ranges and levels of codebooks, float32.
     public var normalizers = 0
     /// What the same tokens take as float16, without pages or windows.
     public var float16 = 0
@@ -32,8 +32,6 @@ extension LayerPolicy {
     /// Bytes of one layer's cache after `tokens` tokens of one sequence: equals what is allocated.
     public func byteCount(shape: LayerShape, tokens: Int) -> CacheByteCount {
         let schedule = WindowSchedule(self, slidingWindow: shape.slidingWindow)
-        let keyTile = TileLayout.keys(headSize: shape.headSize, format: keys).byteCount
-        let valueTile = TileLayout.values(headSize: shape.headSize, format: values).byteCount
         let rawPage = 2 * TileLayout.tokens * shape.headSize * 2 * shape.kvHeads
         var count = CacheByteCount()
         count.windows =
@@ -41,7 +39,7 @@ extension LayerPolicy {
             * (schedule.sinkPages(at: tokens) - schedule.droppedSinkPages(at: tokens)
                 + schedule.recentPages(at: tokens))
         count.body =
-            (keyTile + valueTile) * shape.kvHeads
+            PageLayout(shape: shape, keys: keys, values: values).byteCount
             * (schedule.sealedTiles(at: tokens) - schedule.droppedTiles(at: tokens))
         if let normalization = keyNormalization {
             let d = shape.headSize
@@ -50,6 +48,7 @@ extension LayerPolicy {
                 + (normalization.feedback ? d * (d + 1) / 2 : 0)
             count.normalizers = numbers * shape.kvHeads * 4
         }
+        count.normalizers += CodebookState.byteCount(policy: self, shape: shape)
         let visible = tokens - min(tokens, schedule.firstVisible(at: tokens))
         count.elements = 2 * visible * shape.headSize * shape.kvHeads
         count.float16 = 2 * count.elements

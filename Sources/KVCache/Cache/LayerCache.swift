@@ -6,7 +6,7 @@ import CPUKernels
 ///
 ///     page = [KV head]{ K tile, V tile }
 ///
-/// Sink and recent pages hold float16 tiles, body pages the policy's. All three are lists of pages, so a cache
+/// Sink and recent pages hold float16 tiles, body pages the policy's, with sides behind them (PageLayout). All three are lists of pages, so a cache
 /// grows without copying, and a tile is quantized once, from the page that it was appended to.
 package final class LayerCache {
     package let shape: LayerShape
@@ -16,7 +16,23 @@ package final class LayerCache {
     package let valueLayout: TileLayout
     package let rawKeyLayout: TileLayout
     package let rawValueLayout: TileLayout
+    /// Of a body page.
+    package let pageLayout: PageLayout
     package private(set) var normalizer: KeyNormalizer?
+    /// Ranges and levels of codebook formats.
+    package internal(set) var codebooks: CodebookState?
+    /// Angles of sealed keys that are stored as they are before RoPE.
+    package let turns: RotaryTurns?
+    /// Of rotated formats.
+    package let keyRotation: RotatedQuantizer?
+    package let valueRotation: RotatedQuantizer?
+    /// Whether codebooks still wait for the first seal.
+    private var needsStatistics: Bool {
+        sealedTiles == 0 && policy.keys.statisticsTokens + policy.values.statisticsTokens > 0
+    }
+
+    /// What of the sealed elements lay beyond static ranges. Not saved with the cache.
+    package internal(set) var rangeStatistics = RangeStatistics()
 
     /// Tokens appended.
     package private(set) var tokenCount = 0
@@ -33,7 +49,14 @@ package final class LayerCache {
     /// Bytes of all pages now held.
     package private(set) var allocatedBytes = 0
 
-    package init(shape: LayerShape, policy: LayerPolicy) {
+    /// - Parameters:
+    ///   - codebooks: of a calibration, or of another cache; without, ranges are taken from the first tokens and levels
+    ///     need no fit.
+    ///   - turns: shared by layers with the same RoPE and sink; made here if it is needed and not given.
+    package init(
+        shape: LayerShape, policy: LayerPolicy, codebooks: CodebookState? = nil,
+        turns: RotaryTurns? = nil
+    ) {
         self.shape = shape
         self.policy = policy
         schedule = WindowSchedule(policy, slidingWindow: shape.slidingWindow)
@@ -41,6 +64,21 @@ package final class LayerCache {
         valueLayout = .values(headSize: shape.headSize, format: policy.values)
         rawKeyLayout = .keys(headSize: shape.headSize, format: .float16)
         rawValueLayout = .values(headSize: shape.headSize, format: .float16)
+        pageLayout = PageLayout(shape: shape, keys: policy.keys, values: policy.values)
+        keyRotation = policy.keys.rotated.map {
+            RotatedQuantizer($0, headSize: shape.headSize)
+        }
+        valueRotation = policy.values.rotated.map {
+            RotatedQuantizer($0, headSize: shape.headSize)
+        }
+        if policy.keys.codebook?.preRotary == true, let rotary = shape.rotary {
+            self.turns = turns ?? RotaryTurns(rotary, sink: policy.windows.sink)
+        } else {
+            self.turns = nil
+        }
+        self.codebooks =
+            codebooks ?? CodebookState(policy: policy, shape: shape, tables: nil)
+        allocatedBytes += CodebookState.byteCount(policy: policy, shape: shape)
         if let normalization = policy.keyNormalization {
             normalizer = KeyNormalizer(
                 normalization, kvHeads: shape.kvHeads, headSize: shape.headSize)
@@ -64,9 +102,7 @@ package final class LayerCache {
     package var rawPageBytes: Int {
         (rawKeyLayout.byteCount + rawValueLayout.byteCount) * shape.kvHeads
     }
-    package var bodyPageBytes: Int {
-        (keyLayout.byteCount + valueLayout.byteCount) * shape.kvHeads
-    }
+    package var bodyPageBytes: Int { pageLayout.byteCount }
 
     private func newPage(_ bytes: Int) -> UnsafeMutableRawPointer {
         // Zeros, since slots that hold no token yet are multiplied by weights of zero.
@@ -143,13 +179,15 @@ package final class LayerCache {
     package func seal(visibleFrom visible: Int) {
         let due = schedule.sealedTiles(at: tokenCount)
         guard due > sealedTiles else { return }
+        turns?.reserve(tiles: due)
         if normalizer != nil, sealedTiles == 0 { fixNormalizer() }
+        if needsStatistics { fixCodebooks() }
         while sealedTiles < due {
             if body.isEmpty, schedule.firstToken(ofTile: sealedTiles + 1) <= visible {
                 droppedTiles = sealedTiles + 1
             } else {
                 let page = newPage(bodyPageBytes)
-                quantize(raw[sealedTiles - rawFirst], into: page)
+                quantize(raw[sealedTiles - rawFirst], tile: sealedTiles, into: page)
                 body.append(page)
             }
             sealedTiles += 1
@@ -189,55 +227,25 @@ package final class LayerCache {
             normalizer?.fix(
                 head: head, skip: normalizerSkip, count: count, queryCount: count * shape.groupRatio
             ) { token, channel in
-                let index =
-                    token < schedule.sink ? token : token - schedule.firstToken(ofTile: rawFirst)
-                let page =
-                    token < schedule.sink
-                    ? sink[index / TileLayout.tokens]! : raw[index / TileLayout.tokens]
+                let (page, slot) = unsealedPage(token)
                 let tile = (page + head * headBytes).assumingMemoryBound(to: UInt16.self)
-                return Float(
-                    Float16(
-                        bitPattern: tile[channel * TileLayout.tokens + index % TileLayout.tokens]))
+                return Float(Float16(bitPattern: tile[channel * TileLayout.tokens + slot]))
             }
         }
+    }
+
+    /// The float16 page and slot of a token, as long as none is sealed.
+    private func unsealedPage(_ token: Int) -> (page: UnsafeMutableRawPointer, slot: Int) {
+        if token < schedule.sink {
+            return (sink[token / TileLayout.tokens]!, token % TileLayout.tokens)
+        }
+        let index = token - schedule.firstToken(ofTile: rawFirst)
+        return (raw[index / TileLayout.tokens], index % TileLayout.tokens)
     }
 
     /// Tokens left out of the normalizer's statistics.
     private var normalizerSkip: Int {
         policy.keyNormalization?.skipsSink == true ? schedule.sink : 0
-    }
-
-    private func quantize(_ raw: UnsafeRawPointer, into page: UnsafeMutableRawPointer) {
-        let d = shape.headSize
-        let size = d * TileLayout.tokens
-        let rawHead = rawKeyLayout.byteCount + rawValueLayout.byteCount
-        let bodyHead = keyLayout.byteCount + valueLayout.byteCount
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: size) { values in
-            let values = values.baseAddress!
-            for head in 0..<shape.kvHeads {
-                let source = raw + head * rawHead
-                let target = page + head * bodyHead
-                if policy.keys == .float16 {
-                    target.copyMemory(from: source, byteCount: keyLayout.byteCount)
-                } else {
-                    iq_half_to_float(source.assumingMemoryBound(to: UInt16.self), values, size)
-                    normalizer?.apply(head: head, keyTile: values)
-                    if let feedback = normalizer?.feedback {
-                        feedback.encode(head: head, values, layout: keyLayout, into: target)
-                    } else {
-                        keyLayout.encode(values, into: target)
-                    }
-                }
-                let valueSource = source + rawKeyLayout.byteCount
-                if policy.values == .float16 {
-                    (target + keyLayout.byteCount).copyMemory(
-                        from: valueSource, byteCount: valueLayout.byteCount)
-                } else {
-                    iq_half_to_float(valueSource.assumingMemoryBound(to: UInt16.self), values, size)
-                    valueLayout.encode(values, into: target + keyLayout.byteCount)
-                }
-            }
-        }
     }
 
     // MARK: - Restoring
@@ -247,7 +255,8 @@ package final class LayerCache {
         tokenCount: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Void
     ) rethrows {
         freePages()
-        allocatedBytes = normalizer?.byteCount ?? 0
+        allocatedBytes =
+            (normalizer?.byteCount ?? 0) + CodebookState.byteCount(policy: policy, shape: shape)
         self.tokenCount = tokenCount
         sealedTiles = schedule.sealedTiles(at: tokenCount)
         droppedTiles = schedule.droppedTiles(at: tokenCount)
@@ -263,6 +272,11 @@ package final class LayerCache {
             normalizer.isFixed = sealedTiles > 0
             self.normalizer = normalizer
         }
+        if var codebooks {
+            try codebooks.withBytes(fill)
+            self.codebooks = codebooks
+        }
+        turns?.reserve(tiles: sealedTiles)
         for page in sink {
             if let page { try fill(.init(start: page, count: rawPageBytes)) }
         }
@@ -270,9 +284,10 @@ package final class LayerCache {
         for page in raw { try fill(.init(start: page, count: rawPageBytes)) }
     }
 
-    /// Calls `body` with the normalizer's bytes and every page: sink, body, recent, in token order.
+    /// Calls `body` with the normalizer's and codebooks' bytes and every page: sink, body, recent, in token order.
     package func forEachPage(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
         if var normalizer { try normalizer.withBytes { try body(UnsafeRawBufferPointer($0)) } }
+        if var codebooks { try codebooks.withBytes { try body(UnsafeRawBufferPointer($0)) } }
         for page in sink {
             if let page { try body(.init(start: page, count: rawPageBytes)) }
         }

@@ -7,4 +7,7 @@ enum Math {
     }
 
     static func exp(_ value: Double) -> Double { Foundation.exp(value) }
+
+    static func cos(_ value: Double) -> Double { Foundation.cos(value) }
+    static func sin(_ value: Double) -> Double { Foundation.sin(value) }
 }

@@ -7,18 +7,54 @@ public import Threading
 public final class SequenceCache {
     public let shape: CacheShape
     public let policy: CachePolicy
+    /// What codebooks were taken from; `nil` if the policy needs none, or they came from a saved cache.
+    public let calibration: CacheCalibration?
     package let layers: [LayerCache]
     private let attention: LayerAttention
 
-    /// - Throws: ``PolicyError`` if the policy does not fit the shape.
-    public init(
-        shape: CacheShape, policy: CachePolicy, workers: WorkerPool
+    /// - Parameter calibration: of the model, for policies with codebooks fitted to it; others ignore it.
+    /// - Throws: ``PolicyError`` if the policy does not fit the shape, or the calibration neither.
+    public convenience init(
+        shape: CacheShape, policy: CachePolicy, calibration: CacheCalibration? = nil,
+        workers: WorkerPool
     ) throws(PolicyError) {
         try policy.validate(for: shape)
+        try policy.check(calibration, for: shape)
+        try self.init(shape: shape, policy: policy, calibration: calibration, workers: workers) {
+            layer, layerPolicy in
+            CodebookState(
+                policy: layerPolicy, shape: shape.layers[layer],
+                tables: calibration?.layers[layer])
+        }
+    }
+
+    /// A cache whose codebooks come from elsewhere.
+    package init(
+        shape: CacheShape, policy: CachePolicy, calibration: CacheCalibration?,
+        workers: WorkerPool, codebooks: (_ layer: Int, LayerPolicy) -> CodebookState?
+    ) throws(PolicyError) {
+        try policy.validate(for: shape)
+        try policy.checkRotary(for: shape)
         self.shape = shape
         self.policy = policy
+        self.calibration = calibration
+        var shared: [RotaryTurns] = []
+        var sinks: [Int] = []
         layers = shape.layers.enumerated().map { index, layer in
-            LayerCache(shape: layer, policy: policy.layer(index, of: shape.layers.count))
+            let layerPolicy = policy.layer(index, of: shape.layers.count)
+            let sink = layerPolicy.windows.sink
+            var turns: RotaryTurns?
+            if layerPolicy.keys.codebook?.preRotary == true, let rotary = layer.rotary {
+                turns = zip(shared, sinks).first { $0.rotary == rotary && $1 == sink }?.0
+                if turns == nil {
+                    shared.append(RotaryTurns(rotary, sink: sink))
+                    sinks.append(sink)
+                    turns = shared.last
+                }
+            }
+            return LayerCache(
+                shape: layer, policy: layerPolicy, codebooks: codebooks(index, layerPolicy),
+                turns: turns)
         }
         attention = LayerAttention(workers: workers)
     }
@@ -52,4 +88,24 @@ public final class SequenceCache {
             layers[layer], queries: queries, keys: keys, values: values, count: count,
             meaning: meaning, output: output)
     }
+
+    /// Elements sealed with static ranges and how many lay beyond them: on text like the calibration's, the share of
+    /// outliers; more where the text differs.
+    public var rangeStatistics: RangeStatistics {
+        layers.reduce(into: RangeStatistics()) {
+            $0.elements += $1.rangeStatistics.elements
+            $0.beyond += $1.rangeStatistics.beyond
+        }
+    }
+}
+
+/// How well static ranges fit what was sealed.
+public struct RangeStatistics: Sendable, Codable, Hashable {
+    public var elements = 0
+    public var beyond = 0
+
+    public init() {}
+
+    /// `nil` if nothing was sealed with static ranges.
+    public var share: Double? { elements == 0 ? nil : Double(beyond) / Double(elements) }
 }

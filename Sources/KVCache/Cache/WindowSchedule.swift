@@ -16,7 +16,8 @@ package struct WindowSchedule: Sendable, Hashable {
         sink = policy.windows.sink
         recent = policy.windows.recent
         firstSeal = max(
-            policy.keyNormalization?.tokens ?? 0, sink + recent + TileLayout.tokens)
+            policy.keyNormalization?.tokens ?? 0, policy.keys.statisticsTokens,
+            policy.values.statisticsTokens, sink + recent + TileLayout.tokens)
         self.slidingWindow = slidingWindow
     }
 

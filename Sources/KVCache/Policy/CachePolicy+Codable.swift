@@ -64,34 +64,6 @@ extension KeyNormalization: Codable {
     }
 }
 
-extension TensorFormat: Codable {
-    public init(from decoder: any Decoder) throws {
-        if let name = try? decoder.singleValueContainer().decode(String.self) {
-            guard name == "float16" else {
-                throw DecodingError.dataCorrupted(
-                    DecodingError.Context(
-                        codingPath: decoder.codingPath,
-                        debugDescription:
-                            "'\(name)' is no format; write \"float16\" or an object with bits and axis"
-                    ))
-            }
-            self = .float16
-        } else {
-            self = .grouped(try GroupedFormat(from: decoder))
-        }
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        switch self {
-        case .float16:
-            var box = encoder.singleValueContainer()
-            try box.encode("float16")
-        case .grouped(let format):
-            try format.encode(to: encoder)
-        }
-    }
-}
-
 extension CachePolicy: Codable {
     enum CodingKeys: String, CodingKey {
         case name, keys, values, windows, keyNormalization, exceptions

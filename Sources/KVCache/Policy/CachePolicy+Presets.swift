@@ -41,14 +41,30 @@ extension CachePolicy {
         "kivi-2-sink", bits: 2, windows: CacheWindows(sink: 32, recent: 96))
 
     /// Every preset, in the order of the capability table.
-    public static let presets: [CachePolicy] = [
-        .float16, .q8, .q4, .innerQBase, .innerQHybrid, .innerQSmall, .kivi2, .kivi4, .kivi2Sink,
-    ]
+    public static let presets: [CachePolicy] =
+        [
+            .float16, .q8, .q4, .innerQBase, .innerQHybrid, .innerQSmall, .kivi2, .kivi4,
+            .kivi2Sink,
+        ]
+        + [4, 3, 2].flatMap { bits in
+            [0.01, 0].map { kvQuant(bits: bits, outliers: $0) }
+        }
+        + [(4, 4), (4, 3), (3, 3), (3, 2), (2, 2)].map {
+            turboQuant(keyBits: $0.0, valueBits: $0.1)
+        }
 
-    /// The preset of that name, or `nil`. InnerQ's presets also come as published: `innerq-base-official` has the levels
-    /// of the official Python code, `innerq-base-kernel` those of its CUDA code, both the published normalizer.
+    /// The preset of that name, or `nil`. Names that are not in ``presets``:
+    ///
+    /// - `innerq-base-official` has the levels of the official Python code, `innerq-base-kernel` those of its CUDA code,
+    ///   both the published normalizer;
+    /// - `kvquant-nf3`, `kvquant-int3-1%`, `…-post`, `…-token`, `…-online`: see ``kvQuant(named:)``;
+    /// - `turboquant-K-V` of 1 to 4 bits each, `…-ip` with a residual;
+    /// - `k8c-v3t`, `k2ta-v2ca`, …: see ``grouped(named:)``.
     public static func preset(named name: String) -> CachePolicy? {
         if let preset = presets.first(where: { $0.name == name }) { return preset }
+        if let policy = kvQuant(named: name) ?? turboQuant(named: name) ?? grouped(named: name) {
+            return policy
+        }
         for levels in [LevelSet.official, .kernel] where name.hasSuffix("-" + levels.rawValue) {
             let base = name.dropLast(levels.rawValue.count + 1)
             guard base.hasPrefix("innerq-"), let preset = presets.first(where: { $0.name == base })

@@ -81,22 +81,3 @@ public struct GroupedFormat: Sendable, Hashable {
         }
     }
 }
-
-/// How the elements of K or of V are encoded in the body.
-public enum TensorFormat: Sendable, Hashable {
-    /// IEEE half precision, not grouped.
-    case float16
-    case grouped(GroupedFormat)
-
-    /// Bits an element takes in the body, scales included, for head sizes that are multiples of 32.
-    public var bitsPerElement: Double {
-        switch self {
-        case .float16: 16
-        case .grouped(let format): format.bitsPerElement
-        }
-    }
-
-    package var grouped: GroupedFormat? {
-        if case .grouped(let format) = self { format } else { nil }
-    }
-}

@@ -2,6 +2,10 @@
 public enum PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
     case unknownPreset(String)
     case unsupportedBits(Int)
+    case unsupportedFormat(String)
+    case needsCalibration(policy: String)
+    case needsRotary(policy: String)
+    case calibrationMismatch(String)
     case unsupportedHeadSize(Int, layer: Int)
     case shapeOutOfRange(String, Int, ClosedRange<Int>, layer: Int)
     case tooManyLayers(Int)
@@ -17,12 +21,21 @@ public enum PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
         case .unknownPreset(let name):
             let names = CachePolicy.presets.map(\.name).joined(separator: ", ")
             return
-                "there is no cache policy '\(name)'. Presets: \(names), and innerq-… with -official or -kernel; or give the path of a .json file."
+                "there is no cache policy '\(name)'. Presets: \(names); variants of them such as kvquant-nuq3-1%-post, turboquant-4-2 or innerq-base-official, any k8c-v3t (`innerq formats --help`); or give the path of a .json file."
         case .unsupportedBits(let bits):
             let near = min(max(bits, 0), 8)
             let nearest = [2, 3, 4, 8].min { abs($0 - near) < abs($1 - near) } ?? 4
             return
                 "codes of \(bits) bits are not supported (2, 3, 4 and 8 are); the nearest is \(nearest)."
+        case .unsupportedFormat(let what): return what
+        case .needsCalibration(let policy):
+            return
+                "'\(policy)' needs a calibration of the model: make one with `innerq calibrate`, or take '\(policy)-online', which measures the prompt instead."
+        case .needsRotary(let policy):
+            return
+                "'\(policy)' stores keys as they are before RoPE, so its cache must know the model's RoPE: make it with the shape of a loaded model (TransformerModel.cacheShape)."
+        case .calibrationMismatch(let what):
+            return "the calibration does not fit: \(what)"
         case .unsupportedHeadSize(let size, let layer):
             return
                 "layer \(layer) has head size \(size); a cache needs a multiple of 16 from 16 to 256."
@@ -61,10 +74,14 @@ extension CachePolicy {
     public func validate() throws(PolicyError) {
         try Self.check(keys)
         try Self.check(values)
+        try Self.checkRotary(values)
         try Self.check(windows)
         for exception in exceptions {
             if let keys = exception.keys { try Self.check(keys) }
-            if let values = exception.values { try Self.check(values) }
+            if let values = exception.values {
+                try Self.check(values)
+                try Self.checkRotary(values)
+            }
             if let windows = exception.windows { try Self.check(windows) }
         }
         let named = exceptions.reduce(0) { $0 + max(1, $1.layers.count) }
@@ -113,8 +130,37 @@ extension CachePolicy {
     }
 
     private static func check(_ format: TensorFormat) throws(PolicyError) {
-        guard case .grouped(let grouped) = format else { return }
-        guard [2, 3, 4, 8].contains(grouped.bits) else { throw .unsupportedBits(grouped.bits) }
+        switch format {
+        case .float16: break
+        case .grouped(let grouped):
+            guard [2, 3, 4, 8].contains(grouped.bits) else { throw .unsupportedBits(grouped.bits) }
+        case .codebook(let codebook):
+            guard (2...4).contains(codebook.bits) else {
+                throw .unsupportedFormat(
+                    "codebooks have 2, 3 or 4 bits, not \(codebook.bits); the nearest is \(min(max(codebook.bits, 2), 4))."
+                )
+            }
+            guard (0...0.1).contains(codebook.outliers) else {
+                throw .unsupportedFormat(
+                    "the share of outliers must be from 0 to 0.1, not \(codebook.outliers).")
+            }
+            guard (0...largestWindow).contains(codebook.statistics) else {
+                throw .windowOutOfRange("statistics", codebook.statistics)
+            }
+        case .rotated(let rotated):
+            let range = rotated.hasResidual ? 2...4 : 1...4
+            guard range.contains(rotated.bits) else {
+                throw .unsupportedFormat(
+                    "rotated formats have \(range.lowerBound) to 4 bits\(rotated.hasResidual ? " with a residual" : ""), not \(rotated.bits)."
+                )
+            }
+        }
+    }
+
+    private static func checkRotary(_ values: TensorFormat) throws(PolicyError) {
+        guard values.codebook?.preRotary != true else {
+            throw .unsupportedFormat("values are not turned by RoPE; 'preRotary' is for keys.")
+        }
     }
 
     private static func check(_ windows: CacheWindows) throws(PolicyError) {

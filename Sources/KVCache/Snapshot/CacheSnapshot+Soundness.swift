@@ -6,7 +6,8 @@ extension CacheSnapshot {
 
     /// Whether the numbers that will be quantized, or that keys will be normalized with, are such as a cache can hold:
     /// finite, and scales in the range that they are clamped to. A checksum tells only that a file is what its writer
-    /// meant. Body pages are not looked at: they are multiplied, and never quantized again.
+    /// meant. Codes of body pages are not looked at: they are multiplied, and never quantized again. Places of outliers
+    /// are.
     static func pagesAreSound(
         _ data: Data, from start: Int, _ cache: SequenceCache, _ tokens: Int
     ) -> Bool {
@@ -31,6 +32,16 @@ extension CacheSnapshot {
                     }
                     offset += normalizer.byteCount
                 }
+                let codebookBytes = CodebookState.byteCount(
+                    policy: layer.policy, shape: layer.shape)
+                for index in 0..<codebookBytes / 4 {
+                    let bits = bytes.loadUnaligned(
+                        fromByteOffset: offset + 4 * index, as: UInt32.self)
+                    guard abs(Float(bitPattern: UInt32(littleEndian: bits))) <= 65504 else {
+                        return false
+                    }
+                }
+                offset += codebookBytes
                 let sinkPages =
                     schedule.sinkPages(at: tokens) - schedule.droppedSinkPages(at: tokens)
                 let bodyPages = schedule.sealedTiles(at: tokens) - schedule.droppedTiles(at: tokens)
@@ -40,10 +51,30 @@ extension CacheSnapshot {
                 ] {
                     let end = offset + pages * size
                     if isRaw, !isFinite(bytes[offset..<end]) { return false }
+                    if !isRaw, !sidesAreSound(bytes.baseAddress! + offset, pages, layer) {
+                        return false
+                    }
                     offset = end
                 }
             }
             return true
+        }
+    }
+
+    /// Whether the outliers of body pages lie in their tiles.
+    private static func sidesAreSound(
+        _ start: UnsafeRawPointer, _ pages: Int, _ layer: LayerCache
+    ) -> Bool {
+        let layout = layer.pageLayout
+        let elements = layer.shape.headSize * TileLayout.tokens
+        return (0..<pages).allSatisfy { page in
+            let page = start + page * layout.byteCount
+            return [
+                (layout.keySide, layout.keySideOffset), (layout.valueSide, layout.valueSideOffset),
+            ].allSatisfy { side, offset in
+                SideReader(layout: side, bytes: page + offset).isSound(
+                    kvHeads: layer.shape.kvHeads, elements: elements)
+            }
         }
     }
 

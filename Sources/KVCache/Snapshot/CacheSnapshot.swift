@@ -7,14 +7,15 @@ public import Foundation
 ///     8        UInt32    version, little endian as everything
 ///     12       UInt32    length H of the header
 ///     16       H bytes   header, JSON
-///     16+H     payload   tokens (Int32 each), then each layer: key scales, key means (float32), pages of
+///     16+H     payload   tokens (Int32 each), then each layer: key scales, key means, ranges and levels of
+///                        codebooks (float32), pages of
 ///                        sink, body and recent in token order (TileLayout draws a tile)
 ///     end−32   32 bytes  SHA-256 of all bytes before
 ///
 /// The header holds policy, shape, token counts, the model's fingerprint and the caller's own state. Lengths follow
 /// from the policy, so that a file whose size does not fit is refused before it is read.
 public enum CacheSnapshot {
-    public static let version = 1
+    public static let version = 2
     private static let magic = Array("INNERQKV".utf8)
     private static let largestHeader = 1 << 24
     /// So many that no byte count overflows; see ``LayerShape/mostHeads``.
@@ -87,7 +88,7 @@ public enum CacheSnapshot {
             try? FileManager.default.removeItem(atPath: temporary)
             throw .cannotWrite(
                 path: path, bytes: cache.allocatedBytes + 4 * tokens.count,
-                reason: Self.reason(error))
+                reason: FileFailure.reason(error))
         }
     }
 
@@ -144,7 +145,7 @@ public enum CacheSnapshot {
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
         } catch {
-            throw .cannotRead(path: path, reason: reason(error))
+            throw .cannotRead(path: path, reason: FileFailure.reason(error))
         }
         guard data.count >= 48 else {
             throw data.starts(with: magic.prefix(data.count))
@@ -186,18 +187,5 @@ public enum CacheSnapshot {
             throw .damaged(path: path, "\(data.count - expected) bytes follow its end")
         }
         return (header, data, 16 + length)
-    }
-
-    private static func reason(_ error: any Error) -> String {
-        if let error = error as? CocoaError {
-            switch error.code {
-            case .fileReadNoSuchFile, .fileNoSuchFile: return "there is no such file"
-            case .fileReadNoPermission, .fileWriteNoPermission:
-                return "no permission, or no such folder"
-            case .fileWriteOutOfSpace: return "the disk is full"
-            default: break
-            }
-        }
-        return error.localizedDescription
     }
 }

@@ -16,6 +16,15 @@
 ///     scales  float16. Groups along rows ("inner"): [row block][lane]. Groups along lanes ("outer"):
 ///             [lane block of 32][row].
 ///     zeros   float16, shaped as the scales; only for asymmetric and hybrid groups.
+///
+/// Codebook: codes only, in the same words; what tokens and channels have in common is in the page's side (PageLayout).
+///
+/// Rotated: arrays one after the other; rows and lanes are those of the turned vectors.
+///
+///     codes   as above
+///     norms   32 × float16, one a token
+///     signs   of the residual, as codes of one bit; only with a residual
+///     errors  32 × float16, the residual's norms; only with a residual
 package struct TileLayout: Sendable, Hashable {
     /// Tokens of a tile.
     package static let tokens = 32
@@ -23,13 +32,13 @@ package struct TileLayout: Sendable, Hashable {
     package let rows: Int
     package let lanes: Int
     package let format: TensorFormat
-    /// Whether a group lies along the rows, the inner dimension of the product.
+    /// Whether a group lies along the rows, the inner dimension of the product. Rotated: whether a vector does, as in K.
     package let isInner: Bool
 
     package static func keys(headSize: Int, format: TensorFormat) -> TileLayout {
         TileLayout(
-            rows: headSize, lanes: tokens, format: format, isInner: format.grouped?.axis == .channel
-        )
+            rows: headSize, lanes: tokens, format: format,
+            isInner: format.rotated != nil || format.grouped?.axis == .channel)
     }
 
     package static func values(headSize: Int, format: TensorFormat) -> TileLayout {
@@ -49,18 +58,25 @@ package struct TileLayout: Sendable, Hashable {
         return isInner ? rowBlocks * lanes : laneBlocks * rows
     }
 
-    package var codeBytes: Int {
-        guard let grouped = format.grouped else { return rows * lanes * 2 }
-        return rows * lanes * grouped.bits / 8
-    }
+    package var codeBytes: Int { rows * lanes * (format.codeBits ?? 16) / 8 }
 
     package var scaleOffset: Int { codeBytes }
     package var zeroOffset: Int { codeBytes + 2 * groupCount }
 
+    /// Rotated formats: norms, signs and norms of the residual.
+    package var normOffset: Int { codeBytes }
+    package var signOffset: Int { normOffset + 2 * Self.tokens }
+    package var errorOffset: Int { signOffset + rows * lanes / 8 }
+
     package var byteCount: Int {
-        zeroOffset + (format.grouped?.storesZeros == true ? 2 * groupCount : 0)
+        switch format {
+        case .float16, .codebook: codeBytes
+        case .grouped(let grouped): zeroOffset + (grouped.storesZeros ? 2 * groupCount : 0)
+        case .rotated(let rotated):
+            rotated.hasResidual ? errorOffset + 2 * Self.tokens : signOffset
+        }
     }
 
     /// Byte offset of the words of a row block.
-    package func wordOffset(block: Int) -> Int { block * (format.grouped?.bits ?? 0) * lanes * 4 }
+    package func wordOffset(block: Int) -> Int { block * (format.codeBits ?? 0) * lanes * 4 }
 }

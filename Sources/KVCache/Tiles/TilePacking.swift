@@ -46,7 +46,7 @@ extension TileLayout {
     package func code(_ tile: UnsafeRawPointer, row: Int, lane: Int) -> UInt8 {
         let (words, stride, row, lane) = place(tile, row: row, lane: lane)
         return CodePlace.read(
-            words, stride: stride, lane: lane, row: row, bits: format.grouped!.bits)
+            words, stride: stride, lane: lane, row: row, bits: format.codeBits ?? 0)
     }
 
     /// Stores a code into a tile whose code bytes were zero.
@@ -54,7 +54,7 @@ extension TileLayout {
         let (words, stride, row, lane) = place(UnsafeRawPointer(tile), row: row, lane: lane)
         CodePlace.write(
             code, UnsafeMutablePointer(mutating: words), stride: stride, lane: lane, row: row,
-            bits: format.grouped!.bits)
+            bits: format.codeBits ?? 0)
     }
 
     @inline(__always)
@@ -71,12 +71,12 @@ extension TileLayout {
     /// Where bit `bit` of the code at (row, lane) lies: bits from the start of the tile, little endian. For float16,
     /// where its value's bits lie.
     package func bitOffset(row: Int, lane: Int, bit: Int) -> Int {
-        guard let grouped = format.grouped else { return 16 * (row * lanes + lane) + bit }
+        guard let bits = format.codeBits else { return 16 * (row * lanes + lane) + bit }
         let block = row / 32
         let isWhole = rowCount(inBlock: block) == 32
         let stride = isWhole ? lanes : lanes / 2
         let inBlock = row % 32 + (!isWhole && lane >= stride ? 16 : 0)
-        let place = CodePlace.bit(bit, row: inBlock, bits: grouped.bits)
+        let place = CodePlace.bit(bit, row: inBlock, bits: bits)
         let word = wordOffset(block: block) / 4 + place.word * stride + lane % stride
         return 32 * word + place.shift
     }
