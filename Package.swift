@@ -49,14 +49,21 @@ let package = Package(
             dependencies: ["CPUKernels", "Threading", "KVCache", "ModelFiles"],
             swiftSettings: swift),
         .target(
+            name: "Calibration",
+            dependencies: [
+                "Transformer", "KVCache", "CPUKernels", "Threading",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: swift),
+        .target(
             name: "Generation",
             dependencies: ["Transformer", "KVCache", "ModelFiles", "Threading"],
             swiftSettings: swift),
         .target(
             name: "InnerQ",
             dependencies: [
-                "Generation", "Transformer", "KVCache", "ModelFiles", "Threading", "CPUKernels",
-                "CUDADriver", "CUDABackend",
+                "Calibration", "Generation", "Transformer", "KVCache", "ModelFiles", "Threading",
+                "CPUKernels", "CUDADriver", "CUDABackend",
             ],
             swiftSettings: swift),
         .executableTarget(
@@ -84,7 +91,10 @@ let package = Package(
             ],
             swiftSettings: swift),
         .testTarget(
-            name: "KVCacheTests", dependencies: ["KVCache", "ModelFiles"],
+            name: "KVCacheTests",
+            dependencies: [
+                "KVCache", "ModelFiles", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             resources: [.copy("Fixtures")], swiftSettings: swift),
         .testTarget(
             name: "ModelFilesTests", dependencies: ["ModelFiles"],
@@ -93,6 +103,10 @@ let package = Package(
             name: "TransformerTests",
             dependencies: ["Transformer", "ModelFiles", "KVCache", "CPUKernels", "Threading"],
             resources: [.copy("Fixtures")], swiftSettings: swift),
+        .testTarget(
+            name: "CalibrationTests",
+            dependencies: ["Calibration", "Transformer", "KVCache", "ModelFiles", "Threading"],
+            swiftSettings: swift),
         .testTarget(
             name: "GenerationTests", dependencies: ["Generation", "Transformer", "ModelFiles"],
             swiftSettings: swift),

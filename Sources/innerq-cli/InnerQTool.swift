@@ -81,6 +81,6 @@ struct InnerQ: AsyncParsableCommand {
         subcommands: [
             GenerateCommand.self, ChatCommand.self, PerplexityCommand.self, PlanCommand.self,
             InspectCommand.self, FormatsCommand.self, VerifyCommand.self, PullCommand.self,
-            BenchCommand.self,
+            CalibrateCommand.self, BenchCommand.self,
         ])
 }

@@ -20,7 +20,8 @@ struct BenchDecodeCommand: AsyncParsableCommand {
 
             Each cache is filled with random tokens up to a depth, once; each repeat then runs on a copy of it. Prefill is \
             one prompt of --prefill tokens at that depth, decoding is --tokens single tokens. The figures are medians. \
-            Nothing else should run on the machine.
+            Caches that need a calibration take a sample one: speed does not depend on it. Nothing else should run on the \
+            machine.
             """)
 
     @Option(

@@ -13,14 +13,26 @@ struct FormatsCommand: AsyncParsableCommand {
               innerq formats --preset innerq-base > mine.json
               innerq generate --cache mine.json "Once upon a time"
 
-            What each level set costs on random groups, before any model is asked:
+            Families of which only some are listed:
+              kvquant-{nuq,nf,int}{2,3,4}[-P%][-token][-post][-vchannel][-online]
+                levels fitted by a calibration, of a normal distribution, or even; P per cent of outliers; keys with a \
+            range for each token; keys after RoPE; values with a range for each channel; no calibration
+              turboquant-K-V[-ip]      1 to 4 bits for keys and for values; the inner-product variant
+              k8c-v3t, k2ta-v2ca, …    groups of 32: bits, along channels or tokens, (s)ymmetric, (a)symmetric, (h)ybrid
+              innerq-base-official, innerq-base-kernel    as published
+
+            What each level set and each rotated format costs on random numbers, before any model is asked:
               innerq formats --errors
+
+            Bits an element are for head size 128 and 8 KV heads; `innerq plan` counts those of a model.
             """)
 
     @Option(help: ArgumentHelp("Print this preset as a policy file.", valueName: "name"))
     var preset: String?
 
-    @Flag(help: "Measure the errors of level sets and fits of the scale on random groups of 32.")
+    @Flag(
+        help:
+            "Measure the errors of formats on random groups of 32 and on random vectors of a head.")
     var errors = false
 
     @OptionGroup var output: OutputOptions
@@ -36,16 +48,14 @@ struct FormatsCommand: AsyncParsableCommand {
         let capabilities = Capabilities.current
         if output.json { return try Output.json(capabilities) }
         var table = Table([
-            "<preset", "K", "V", "bits/element", "<K groups", "<V groups", "<mode K", "<mode V",
-            "<levels", "sink", "recent", "<runs on", "<key normalization",
+            "<preset", "bits/element", "<K", "<V", "sink", "recent", "<runs on", "<calibration",
+            "<key normalization",
         ])
         for row in capabilities.presets {
             table.row([
-                row.name, bits(row.keys), bits(row.values), Format.fixed(row.bitsPerElement, 2),
-                row.keys.axis.map { "along \($0.rawValue)s" } ?? "-",
-                row.values.axis.map { "along \($0.rawValue)s" } ?? "-",
-                row.keys.mode?.rawValue ?? "-", row.values.mode?.rawValue ?? "-",
-                levels(row), "\(row.sink)", row.recentText, row.cuda ? "cpu, cuda" : "cpu",
+                row.name, Format.fixed(row.bitsPerElement, 2), row.keys.summary,
+                row.values.summary, "\(row.sink)", row.recentText,
+                row.cuda ? "cpu, cuda" : "cpu", row.needsCalibration ? "needed" : "-",
                 row.normalization,
             ])
         }
@@ -56,7 +66,9 @@ struct FormatsCommand: AsyncParsableCommand {
                 + "have kernels of their own; every multiple of 16 up to 256 runs on the CPU")
         let cuda = capabilities.cuda
         try Output.line(
-            "cuda: head sizes \(cuda.headSizes.map(String.init).joined(separator: ", ")), up to "
+            "cuda: head sizes \(cuda.headSizes.map(String.init).joined(separator: ", ")) "
+                + "(kvquant and turboquant: "
+                + "\(cuda.lookupHeadSizes.map(String.init).joined(separator: ", "))), up to "
                 + "\(cuda.mostRatio) query heads for each KV head")
         var kernels = Table(["<kernels", "<formats", "<here"])
         for variant in capabilities.kernels {
@@ -67,7 +79,7 @@ struct FormatsCommand: AsyncParsableCommand {
             ])
         }
         kernels.row([
-            "cuda", "all presets",
+            "cuda", "all but turboquant -ip",
             cuda.devices.isEmpty ? "no GPU" : cuda.devices.joined(separator: ", "),
         ])
         try Output.write(kernels.text)
@@ -76,7 +88,8 @@ struct FormatsCommand: AsyncParsableCommand {
 
     private func printErrors() throws {
         let results = QuantizerError.all()
-        if output.json { return try Output.json(results) }
+        let vectors = VectorError.all()
+        if output.json { return try Output.json(Errors(groups: results, vectors: vectors)) }
         var table = Table([
             "<numbers", "bits", "<mode", "<levels", "<scale", "RMS error", "gain", "asymmetric",
         ])
@@ -89,15 +102,23 @@ struct FormatsCommand: AsyncParsableCommand {
             ])
         }
         try Output.write(table.text)
+        try Output.line("")
+        var vectorTable = Table([
+            "head size", "<numbers", "<format", "bits/element", "distortion", "product error",
+            "gain",
+        ])
+        for result in vectors {
+            vectorTable.row([
+                "\(result.headSize)", result.distribution.rawValue, result.name,
+                Format.fixed(result.bitsPerElement, 3), Format.fixed(result.distortion, 4),
+                Format.fixed(result.productError, 4), Format.fixed(result.gain, 4),
+            ])
+        }
+        try Output.write(vectorTable.text)
     }
 
-    private func bits(_ format: Capabilities.Format) -> String {
-        format.bits.map(String.init) ?? "float16"
-    }
-
-    private func levels(_ row: Capabilities.Preset) -> String {
-        let names = [row.keys.levels, row.values.levels].compactMap { $0?.rawValue }
-        guard let first = names.first else { return "-" }
-        return Set(names).count == 1 ? first : names.joined(separator: "/")
+    private struct Errors: Encodable {
+        var groups: [QuantizerError]
+        var vectors: [VectorError]
     }
 }

@@ -49,6 +49,7 @@ struct PerplexityCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Model and caches") var model: ModelOptions
     @OptionGroup(title: "Model and caches") var caches: CacheListOptions
+    @OptionGroup(title: "Model and caches") var calibration: CalibrationFileOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -73,9 +74,11 @@ struct PerplexityCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let policies = try caches.policies(default: [.innerQBase])
+        let asked = try caches.policies(default: [.innerQBase])
         let text = try PromptInput.contents(of: file)
         let model = try model.load()
+        let calibration = try self.calibration.read(for: model)
+        let policies = asked.map { CalibrationFileOptions.resolve($0, calibration) }
         for policy in policies { try policy.validate(for: model.transformer.cacheShape) }
         let tokens = model.tokenizer.encode(bytes: text)
         let flag = SharedFlag()
@@ -91,7 +94,7 @@ struct PerplexityCommand: AsyncParsableCommand {
                 results.append(
                     try model.transformer.perplexity(
                         of: tokens, beginning: model.tokenizer.rules.prefix.first, policy: policy,
-                        options: options,
+                        calibration: calibration, options: options,
                         progress: { windows, _, value in
                             steps.finish(window: windows, perplexity: value)
                         },
@@ -127,6 +130,8 @@ struct PerplexityCommand: AsyncParsableCommand {
             var cacheBytes: Int
             var float16Bytes: Int
             var bitsPerElement: Double
+            /// Share of elements beyond the ranges of a calibration.
+            var beyondRange: Double?
             var seconds: Double
             var losses: [Float]?
         }
@@ -146,7 +151,8 @@ struct PerplexityCommand: AsyncParsableCommand {
                     standardError: result.standardError, comparison: index == 0 ? nil : pair.1,
                     scoredTokens: result.scoredTokens, windows: result.windows,
                     cacheBytes: result.cacheBytes, float16Bytes: result.float16Bytes,
-                    bitsPerElement: result.bitsPerElement, seconds: result.seconds,
+                    bitsPerElement: result.bitsPerElement, beyondRange: result.beyondRange,
+                    seconds: result.seconds,
                     losses: losses ? result.negativeLogLikelihoods : nil)
             }
             return try Output.json(
@@ -177,6 +183,12 @@ struct PerplexityCommand: AsyncParsableCommand {
         Console.say(
             "\(Format.count(first.scoredTokens)) tokens scored in \(first.windows.count) contexts of \(options.context), "
                 + "\(options.prefill) of them the prompt; the cache is that of one context")
+        for result in results {
+            guard let share = result.beyondRange else { continue }
+            Console.say(
+                "\(result.policy): \(Format.fixed(100 * share, 2)) % of elements lie beyond their calibrated ranges"
+            )
+        }
     }
 }
 

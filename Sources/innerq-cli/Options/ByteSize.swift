@@ -34,6 +34,8 @@ struct ByteSize: ExpressibleByArgument {
     }()
 }
 
-extension ByteSize {
+extension ByteSize: CustomStringConvertible {
+    var description: String { Format.bytes(bytes) }
+
     static let help = "such as 8GiB, 500MB or plain bytes"
 }

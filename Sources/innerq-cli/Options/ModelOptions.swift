@@ -42,11 +42,18 @@ struct CacheOptions: ParsableArguments {
             valueName: "preset|file.json"))
     var cache: String?
 
+    @OptionGroup var calibration: CalibrationFileOptions
+
     /// A new session, or the one saved in a file, whose policy must be the one that was asked for, if any was.
     func session(_ model: ModelOptions, resuming path: String?) throws -> Session {
         let asked = try cache.map { try CachePolicy.named($0) }
         let model = try model.load()
-        guard let path else { return try model.makeSession(policy: asked ?? .innerQBase) }
+        guard let path else {
+            let calibration = try calibration.read(for: model)
+            return try model.makeSession(
+                policy: CalibrationFileOptions.resolve(asked ?? .innerQBase, calibration),
+                calibration: calibration)
+        }
         return try Session.restore(from: path, model: model, policy: asked)
     }
 }
