@@ -113,13 +113,16 @@ struct DecodeLaunchTests {
             headers.append(
                 .init(name: String(cString: source.name), text: String(cString: source.text)))
         }
-        for policy in CachePolicy.presets {
+        for policy in CachePolicy.presets + Self.lookups {
             for (d, heads, warps, blocks) in [
-                (64, 1, 8, 1), (96, 5, 4, 2), (128, 4, 8, 1), (256, 4, 4, 1),
+                (64, 1, 8, 1), (96, 5, 4, 2), (128, 4, 8, 1), (128, 8, 4, 2), (256, 4, 4, 1),
             ] {
+                let turns = policy.keys.codebook?.preRotary == true
                 let shape = DecodeShape(
                     policy.layer(0, of: 1), headSize: d, heads: heads, warps: warps,
-                    blocks: blocks, sequences: 1)
+                    blocks: blocks, sequences: 1,
+                    preRotary: turns ? IQ_HALF_SPLIT : IQ_POST_ROTARY)
+                #expect(shape.sharedBytes <= (232_448 + 1024) / blocks - 1024)
                 let text = """
                     #include "decode_shape.cuh"
                     static_assert(shape::shared_bytes == \(shape.sharedBytes), "shared memory");
@@ -132,6 +135,61 @@ struct DecodeLaunchTests {
                             + shape.variant.unit.definitions.map { "-D\($0.key)=\($0.value)" })
                 }
             }
+        }
+    }
+
+    /// Lookup formats that no preset has, with one another and with other formats.
+    private static let lookups: [CachePolicy] =
+        [
+            "kvquant-int4-5%-token-vchannel", "kvquant-nf3-token-post", "kvquant-int2-1%-post",
+            "turboquant-1-4",
+        ].compactMap { CachePolicy.preset(named: $0) }
+        + [
+            (TensorFormat.float16, TensorFormat.rotated(RotatedFormat(bits: 3))),
+            (CachePolicy.innerQBase.keys, CachePolicy.kvQuant(bits: 4, outliers: 0.01).values),
+            (CachePolicy.kvQuant(bits: 3, outliers: 0.01).keys, CachePolicy.kivi4.values),
+        ].map { CachePolicy(name: "mixed", keys: $0.0, values: $0.1, windows: .none) }
+
+    /// Where a block may have less shared memory, tables of levels have fewer copies.
+    @Test func tablesHaveTheCopiesThatFit() throws {
+        func copies(_ policy: CachePolicy, blocks: Int, most: Int) -> Int {
+            DecodeShape(
+                policy.layer(0, of: 1), headSize: 128, heads: 4, warps: 8 / blocks, blocks: blocks,
+                sequences: 1, mostSharedBytes: most
+            ).tableCopies
+        }
+        let four = CachePolicy.turboQuant(keyBits: 4, valueBits: 4)
+        let hopper = DecodeShape.usualSharedBytes
+        #expect(copies(four, blocks: 1, most: hopper) == 32)
+        #expect(copies(four, blocks: 2, most: hopper) == 16)
+        #expect(copies(four, blocks: 1, most: 163 * 1024) == 8)
+        #expect(
+            copies(.turboQuant(keyBits: 2, valueBits: 2), blocks: 1, most: hopper) == 1)
+        #expect(copies(.innerQBase, blocks: 1, most: hopper) == 1)
+    }
+
+    /// Formats with tables and sides: where the kernel finds them.
+    @Test func lookupFormatsAreToldTheirSides() throws {
+        try LaunchTests.run { standIn, device in
+            let policy = try #require(CachePolicy.preset(named: "kvquant-int4-1%-token-post"))
+            standIn.setParameterSize(
+                MemoryLayout<iq_decode>.stride + MemoryLayout<iq_sequence>.stride,
+                of: "iq_decode_attention")
+            let layout = DeviceLayout(shape: Self.shape, policy: policy, granularity: 1)
+            let attention = try DecodeAttention(
+                layout.layers[0], pageStride: layout.pageStride, mostSequences: 1,
+                kernels: device.kernels)
+            var sequence = iq_sequence()
+            sequence.recent_tokens = 1
+            let plan = try attention.plan([sequence], on: device.stream)
+            try attention.launch(
+                queries: 0x1000, output: 0x2000, sequences: [sequence], plan: plan,
+                on: device.stream)
+            let launch = try #require(standIn.launches.last)
+            let head = try #require(launch.parameters(as: iq_decode.self))
+            // Ranges of 32 tokens, 3 starts, 64 outliers: 128 + 8 + 256 bytes, padded.
+            #expect(head.key_side_bytes == 400 && head.value_side_bytes == 400)
+            #expect(head.tables_start == 0)
         }
     }
 

@@ -9,7 +9,7 @@ import Threading
     static let workers = WorkerPool(threads: 1)
 
     static let policies: [CachePolicy] =
-        CachePolicy.presets.map { $0.withStatistics(fromTokens: 256) } + [
+        CachePolicy.presets.filter { !$0.hasLookup }.map { $0.withStatistics(fromTokens: 256) } + [
             CachePolicy(
                 name: "odd windows", keys: CachePolicy.innerQBase.keys,
                 values: CachePolicy.innerQBase.values, windows: CacheWindows(sink: 5, recent: 17),
@@ -36,27 +36,36 @@ import Threading
         let host: SequenceCache
         let device: DeviceCache
         let memory: HostDevice
+        let calibration: CacheCalibration?
 
-        init(_ policy: CachePolicy, memory: HostDevice = HostDevice()) throws {
+        init(
+            _ policy: CachePolicy, _ shape: CacheShape = DeviceCacheTests.shape,
+            calibration: CacheCalibration? = nil, memory: HostDevice = HostDevice(),
+            kernels: (any DeviceCacheKernels)? = nil
+        ) throws {
             self.memory = memory
+            self.calibration = calibration
             host = try SequenceCache(
-                shape: DeviceCacheTests.shape, policy: policy, workers: DeviceCacheTests.workers)
+                shape: shape, policy: policy, calibration: calibration,
+                workers: DeviceCacheTests.workers)
             device = try DeviceCache(
-                shape: DeviceCacheTests.shape, policy: policy, mostTokens: 2000, memory: memory,
-                kernels: memory)
+                shape: shape, policy: policy, calibration: calibration, mostTokens: 2000,
+                memory: memory, kernels: kernels ?? memory)
         }
 
         /// Appends `count` tokens, the same whatever the cut.
-        func append(_ count: Int) throws {
+        func append(
+            _ count: Int, number: (_ random: inout Random) -> Float = { $0.value() }
+        ) throws {
             let first = host.tokenCount
             for (index, layer) in host.layers.enumerated() {
                 let shape = layer.shape
                 var (q, k, v): ([Float], [Float], [Float]) = ([], [], [])
                 for token in first..<first + count {
                     var random = Random(UInt64(token * 2 + index))
-                    q += random.values(shape.queryHeads * shape.headSize)
-                    k += random.values(shape.kvHeads * shape.headSize)
-                    v += random.values(shape.kvHeads * shape.headSize)
+                    for _ in 0..<shape.queryHeads * shape.headSize { q.append(number(&random)) }
+                    for _ in 0..<shape.kvHeads * shape.headSize { k.append(number(&random)) }
+                    for _ in 0..<shape.kvHeads * shape.headSize { v.append(number(&random)) }
                     k[k.count - 3] += 4
                 }
                 layer.append(keys: k, values: v, count: count)
@@ -82,7 +91,8 @@ import Threading
         /// By way of an empty cache on the CPU.
         func bytesOfDevice() throws -> [[UInt8]] {
             let copy = try SequenceCache(
-                shape: host.shape, policy: host.policy, workers: DeviceCacheTests.workers)
+                shape: host.shape, policy: host.policy, calibration: calibration,
+                workers: DeviceCacheTests.workers)
             try device.store(into: copy)
             return DeviceCacheTests.bytes(copy)
         }

@@ -21,9 +21,35 @@ import Testing
 
     @Test(arguments: CachePolicy.presets) func everyPresetRunsOnEverySize(_ policy: CachePolicy) {
         #expect(DeviceCapability.supports(policy))
-        for d in DeviceCapability.headSizes {
-            for ratio in 1...16 { #expect(refusal(policy, shape(d, ratio: ratio)) == nil) }
+        let sizes =
+            policy.hasLookup ? DeviceCapability.lookupHeadSizes : DeviceCapability.headSizes
+        for d in sizes {
+            for ratio in 1...16 {
+                let shape = shape(d, ratio: ratio).withRotary(for: policy)
+                #expect(refusal(policy, shape) == nil)
+            }
         }
+    }
+
+    @Test func lookupFormatsNeedTheirSizesAndRotary() throws {
+        let quantized = try #require(CachePolicy.preset(named: "kvquant-nuq3-1%"))
+        #expect(
+            refusal(quantized, shape(128)) == .policy(.needsRotary(policy: "kvquant-nuq3-1%")))
+        let turned = try #require(CachePolicy.preset(named: "turboquant-4-3"))
+        let size = try #require(refusal(turned, shape(96)))
+        #expect("\(size)".contains("head size 96 (64 and 128 only)"))
+        #expect("\(size)".contains("4 bits, symmetric"))
+        let residual = try #require(CachePolicy.preset(named: "turboquant-3-2-ip"))
+        #expect(!DeviceCapability.supports(residual))
+        let refused = try #require(refusal(residual, shape(128)))
+        #expect("\(refused)".contains("keys with the residual"))
+        #expect("\(refused)".contains("3 bits, rotated, without a residual"))
+        let wide = CacheShape(layers: [
+            LayerShape(queryHeads: 128, kvHeads: 128, headSize: 128).withRotary(for: quantized)
+        ])
+        let channels = try #require(refusal(quantized, wide))
+        #expect("\(channels)".contains("16384 channels (8192 at most)"))
+        #expect(refusal(turned, wide) == nil)
     }
 
     @Test func otherShapesNameTheNearest() {
@@ -94,6 +120,7 @@ import Testing
             ),
             (.contextTooLong(tokens: 9, reserved: 8), ["9 tokens", "made for 8"]),
             (.tooManySequences(65, most: 64), ["65", "64"]),
+            (.policy(.needsCalibration(policy: "nuq")), ["'nuq' needs a calibration"]),
             (.shapeTooLarge(1 << 40, most: 1 << 31), ["1099511627776", "--device cpu"]),
         ] as [(CUDABackendError, [String])] {
             for part in parts { #expect("\(error)".contains(part), "\(error)") }

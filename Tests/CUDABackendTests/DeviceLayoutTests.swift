@@ -24,6 +24,13 @@ import Testing
                     #expect(key % 16 == 0 && value % 16 == 0)
                     ranges += [key..<key + layer.keyTile, value..<value + layer.valueTile]
                 }
+                let side =
+                    tile / 4 * layout.pageStride + layer.pageOffset + layer.sideOffset(tile: tile)
+                #expect(side % 16 == 0)
+                #expect(layer.page.keySide.byteCount <= layer.keySide)
+                #expect(layer.page.valueSide.byteCount <= layer.valueSide)
+                let bytes = layer.keySide + layer.valueSide
+                if bytes > 0 { ranges.append(side..<side + bytes) }
             }
         }
         ranges.sort { $0.lowerBound < $1.lowerBound }
@@ -39,8 +46,10 @@ import Testing
             let device = layout.byteCount(tokens: n)
             let host = policy.byteCount(shape: Self.shape, tokens: n)
             #expect(device.body % (2 << 20) == 0 && device.fixed % (2 << 20) == 0)
-            // At most a page and a step of mapping more than the tiles themselves.
-            #expect((0..<layout.pageStride + 2 << 20).contains(device.body - host.body))
+            // At most a page and a step of mapping more than the tiles themselves, and padding of sides.
+            let padding = 32 * layout.layers.count * layout.layers[0].schedule.sealedTiles(at: n)
+            #expect(
+                (0..<layout.pageStride + 2 << 20 + padding).contains(device.body - host.body))
             #expect((device.queries > 0) == (policy.keyNormalization != nil && n < 512))
         }
     }

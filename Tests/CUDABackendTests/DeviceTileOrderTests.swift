@@ -6,26 +6,27 @@ import Testing
 /// The placement that iq_device_tile.h describes, and conversion to and from it.
 @Suite struct DeviceTileOrderTests {
     @Test func theCapabilityTableHasTheFormatsOfTheContract() {
-        // Per head size: keys float16, inner 4, outer 3 × 2; values float16, inner 4 × 3, outer 3 × 2.
-        #expect(TileCase.all.count == 4 * ((1 + 4 + 6) + (1 + 12 + 6)))
+        // Per head size: keys float16, inner 4, outer 3 × 2; values float16, inner 4 × 3, outer 3 × 2; codebooks 3, rotated 4.
+        #expect(TileCase.all.count == 4 * ((1 + 4 + 6) + (1 + 12 + 6) + 2 * (3 + 4)))
     }
 
     @Test(arguments: TileCase.all) func everyBitOfTheTileIsHitExactlyOnce(_ test: TileCase) {
         let places = DeviceTilePlaces(
             test.tensor, headSize: test.headSize, format: test.format)
         let layout = test.layout
-        let bits = test.format.grouped?.bits ?? 16
+        let bits = test.format.codeBits ?? 16
         var hits = [Int](repeating: 0, count: 8 * layout.codeBytes)
         var scales: [Int: Set<Int>] = [:]
         for token in 0..<32 {
             for channel in 0..<test.headSize {
                 let (row, lane) = test.tensor == .keys ? (channel, token) : (token, channel)
-                guard test.format.grouped != nil else {
+                guard test.format.codeBits != nil else {
                     let half = places.half(token: token, channel: channel)
                     for bit in 0..<16 { hits[16 * half + bit] += 1 }
                     continue
                 }
                 for bit in 0..<bits { hits[places.bit(bit, token: token, channel: channel)] += 1 }
+                guard test.format.grouped != nil else { continue }
                 scales[places.scale(token: token, channel: channel), default: []].insert(
                     layout.group(row: row, lane: lane))
             }
@@ -68,7 +69,7 @@ import Testing
         }
         bytes.initializeMemory(as: UInt8.self, repeating: 0, count: layout.byteCount)
         var random = Random(UInt64(d))
-        guard let grouped = test.format.grouped else {
+        guard let codeBits = test.format.codeBits else {
             let halves = bytes.assumingMemoryBound(to: UInt16.self)
             for i in 0..<32 * d { halves[i] = UInt16(truncatingIfNeeded: random.next()) }
             order.toDevice(bytes, device)
@@ -89,14 +90,14 @@ import Testing
         var codes: [UInt8] = []
         for token in 0..<32 {
             for channel in 0..<d {
-                let code = UInt8(random.next() % (1 << UInt64(grouped.bits)))
+                let code = UInt8(random.next() % (1 << UInt64(codeBits)))
                 codes.append(code)
                 let (row, lane) = test.tensor == .keys ? (channel, token) : (token, channel)
                 layout.setCode(code, bytes, row: row, lane: lane)
             }
         }
-        let scales = (bytes + layout.scaleOffset).assumingMemoryBound(to: UInt16.self)
-        let numbers = (layout.byteCount - layout.scaleOffset) / 2
+        let scales = (bytes + layout.codeBytes).assumingMemoryBound(to: UInt16.self)
+        let numbers = (layout.byteCount - layout.codeBytes) / 2
         for i in 0..<numbers { scales[i] = UInt16(truncatingIfNeeded: random.next()) }
         order.toDevice(bytes, device)
         let words = device.assumingMemoryBound(to: UInt32.self)
@@ -108,22 +109,16 @@ import Testing
             for channel in 0..<d {
                 let (t, c) = (Int32(token), Int32(channel))
                 let isKey = test.tensor == .keys
-                let place = iq_code(
-                    isInteger, Int32(grouped.bits), Int32(d),
+                let code = iq_read_code(
+                    words, isInteger, Int32(codeBits), Int32(d),
                     isKey ? iq_key_fragment(isInteger, t, c) : iq_value_fragment(isInteger, t, c))
-                var code = words[Int(place.word)] >> UInt32(place.shift)
-                if place.low_word >= 0 {
-                    code = (code & 3) << 1
-                    code |= (words[Int(place.low_word)] >> UInt32(place.low_shift)) & 1
-                } else {
-                    code &= (1 << UInt32(grouped.bits)) - 1
-                }
+                if code != UInt32(codes[token * d + channel]) { wrong += 1 }
+                guard let grouped = test.format.grouped else { continue }
                 let (row, lane) = isKey ? (channel, token) : (token, channel)
                 let group = layout.group(row: row, lane: lane)
                 let scale = Int(
                     isKey
                         ? iq_key_scale(kind, t, c) : iq_value_scale(kind, Int32(d), t, c))
-                if code != UInt32(codes[token * d + channel]) { wrong += 1 }
                 if found[scale] != scales[group] { wrong += 1 }
                 if grouped.storesZeros,
                     found[layout.groupCount + scale] != scales[layout.groupCount + group]
@@ -133,6 +128,9 @@ import Testing
             }
         }
         #expect(wrong == 0)
+        if test.format.rotated != nil {
+            #expect((0..<32).allSatisfy { found[$0] == scales[$0] }, "norms are those of tokens")
+        }
     }
 
     /// The CPU's side of the table, against the packing that tiles are made with.

@@ -155,6 +155,7 @@ final class HostDevice: DeviceMemory, DeviceCacheKernels {
             let slot = (Int(request.recent_first) + i) % place.ringTiles
             let raw = request.recent + UInt64(slot * place.rawStride)
             let page = request.body + UInt64(tile / 4 * pageStride)
+            LookupSeal(place, request).seal(raw: raw, page: page, tile: tile)
             for head in 0..<place.shape.kvHeads {
                 for (tensor, format) in tensors {
                     let isKey = tensor == .keys
@@ -167,6 +168,7 @@ final class HostDevice: DeviceMemory, DeviceCacheKernels {
                                     ? place.keyOffset(head: head, tile: tile)
                                     : place.valueOffset(head: head, tile: tile)))
                     let order = DeviceTileOrder.shared(tensor, headSize: d, format: format)
+                    guard format.deviceLookup == IQ_NO_LOOKUP else { continue }
                     guard format.grouped != nil else {
                         target.copyMemory(from: source, byteCount: order.byteCount)
                         continue

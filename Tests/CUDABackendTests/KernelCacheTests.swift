@@ -183,10 +183,14 @@ struct KernelCatalogueTests {
     func usual() {
         let chosen = KernelVariant.representative(for: "sm_90a")
         for policy in CachePolicy.presets {
-            for heads in [1, 4, 8] {
+            let hasTables = [policy.keys, policy.values].contains {
+                $0.codebook != nil || $0.rotated != nil
+            }
+            for heads in hasTables ? [4] : [1, 4, 8] {
+                let turns = policy.keys.codebook?.preRotary == true
                 let shape = DecodeShape(
                     policy.layer(0, of: 1), headSize: 128, heads: heads, warps: 8, blocks: 1,
-                    sequences: 1)
+                    sequences: 1, preRotary: turns ? IQ_HALF_SPLIT : IQ_POST_ROTARY)
                 #expect(chosen.contains(shape.variant), "\(policy.name), \(heads) heads")
             }
         }

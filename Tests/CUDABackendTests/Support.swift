@@ -33,7 +33,12 @@ struct TileCase: Sendable, CustomStringConvertible {
 
     var description: String {
         let what =
-            format.grouped.map { "\($0.bits) bits along \($0.axis)s \($0.mode)" } ?? "float16"
+            switch format {
+            case .float16: "float16"
+            case .grouped(let format): "\(format.bits) bits along \(format.axis)s \(format.mode)"
+            case .codebook(let format): "codebook of \(format.bits) bits"
+            case .rotated(let format): "rotated, \(format.bits) bits"
+            }
         return "\(tensor) of \(headSize), \(what)"
     }
 
@@ -43,12 +48,24 @@ struct TileCase: Sendable, CustomStringConvertible {
             : .values(headSize: headSize, format: format)
     }
 
-    /// All that the capability table promises.
+    /// All that the capability table promises, and lookup tiles of every head size.
     static let all: [TileCase] = {
         var cases: [TileCase] = []
         for d in DeviceCapability.headSizes {
             for tensor in DeviceTileOrder.Tensor.allCases {
                 cases.append(TileCase(tensor: tensor, headSize: d, format: .float16))
+                for bits in 2...4 {
+                    cases.append(
+                        TileCase(
+                            tensor: tensor, headSize: d,
+                            format: .codebook(CodebookFormat(bits: bits, vector: .token))))
+                }
+                for bits in 1...4 {
+                    cases.append(
+                        TileCase(
+                            tensor: tensor, headSize: d,
+                            format: .rotated(RotatedFormat(bits: bits))))
+                }
                 for axis in GroupAxis.allCases {
                     for mode in QuantizationMode.allCases {
                         for bits in [2, 3, 4, 8] {
@@ -68,4 +85,9 @@ struct TileCase: Sendable, CustomStringConvertible {
         }
         return cases
     }()
+}
+
+extension CachePolicy {
+    /// Whether keys or values have a lookup format.
+    var hasLookup: Bool { formats.contains { $0.codebook != nil || $0.rotated != nil } }
 }

@@ -48,7 +48,8 @@ package final class DecodeAttention {
         self.kernels = kernels
         context = kernels.context
         let context = context
-        shapes = DecodeShape.choices(layer, sequences: mostSequences)
+        shapes = DecodeShape.choices(
+            layer, sequences: mostSequences, mostSharedBytes: context.device.sharedBytesPerBlock)
         loaded = shapes.map { _ in nil }
         do throws(CUDAError) {
             partials = try DeviceBuffer(context, byteCount: 0)
@@ -152,6 +153,9 @@ package final class DecodeAttention {
         let overlaps =
             overlapsPrevious && plan.canOverlap && context.device.capability.major >= 9
         head.overlaps = overlaps ? 1 : 0
+        head.key_side_bytes = Int32(layer.keySide)
+        head.value_side_bytes = Int32(layer.valueSide)
+        head.tables_start = Int32(layer.normalizerBytes)
         parameters.storeBytes(of: head, as: iq_decode.self)
         let rest = parameters + MemoryLayout<iq_decode>.stride
         for (index, share) in cut.shares.enumerated() {
@@ -231,7 +235,9 @@ extension DecodeShape {
     static let sequenceCounts = [1, 8, Int(IQ_MOST_SEQUENCES)]
 
     /// The kernels of one kind of layer.
-    package static func choices(_ layer: DeviceLayout.Layer, sequences: Int) -> [DecodeShape] {
+    package static func choices(
+        _ layer: DeviceLayout.Layer, sequences: Int, mostSharedBytes: Int = usualSharedBytes
+    ) -> [DecodeShape] {
         let (d, ratio) = (layer.shape.headSize, layer.shape.groupRatio)
         let chunks = DecodePlan.chunks(ratio: ratio, headSize: d)
         let heads = (ratio + chunks - 1) / chunks
@@ -239,7 +245,8 @@ extension DecodeShape {
         return blocks(headSize: d).map { warps, blocks in
             DecodeShape(
                 layer.policy, headSize: d, heads: heads, warps: warps, blocks: blocks,
-                sequences: most)
+                sequences: most, preRotary: layer.shape.preRotary(layer.policy),
+                mostSharedBytes: mostSharedBytes)
         }
     }
 }

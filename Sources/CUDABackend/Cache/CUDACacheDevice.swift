@@ -1,6 +1,6 @@
 package import CUDADriver
 package import CUDAKernels
-package import KVCache
+import KVCache
 
 /// The GPU as a device cache sees it: memory, copies, and the append and seal kernels, in the order of one stream.
 ///
@@ -125,21 +125,19 @@ package final class CUDACacheDevice: DeviceMemory, DeviceCacheKernels {
         layer: DeviceLayout.Layer, pageStride: Int, sequences: [iq_seal_sequence]
     ) throws(CUDABackendError) {
         guard let most = sequences.map(\.tiles).max(), most > 0 else { return }
-        let shape = layer.shape
-        let hasFeedback: Int32 = layer.policy.keyNormalization?.feedback == true ? 1 : 0
         try fill(iq_seal.self, sequences, at: MemoryLayout<iq_seal>.offset(of: \.sequence)) {
             $0.page_stride = UInt64(pageStride)
             $0.raw_stride = UInt64(layer.rawStride)
-            $0.kv_heads = Int32(shape.kvHeads)
+            $0.kv_heads = Int32(layer.shape.kvHeads)
             $0.ring_tiles = Int32(layer.ringTiles)
             $0.sequences = Int32(sequences.count)
+            $0.lookup = layer.lookup
         }
-        try launch(
-            .seal(layer.policy, headSize: shape.headSize),
-            grid: LaunchSize(
-                shape.kvHeads * Int(iq_seal_parts(hasFeedback)), Int(most), sequences.count),
-            threads: Int(IQ_SEAL_THREADS),
-            sharedBytes: Int(iq_seal_shared_bytes(Int32(shape.headSize), hasFeedback)))
+        for kernel in SealLaunch.all(layer) {
+            try launch(
+                kernel.variant, grid: LaunchSize(kernel.columns, Int(most), sequences.count),
+                threads: kernel.threads, sharedBytes: kernel.sharedBytes)
+        }
     }
 
     /// Dequantizes positions `range` of a layer of a cache, normalization undone, into dense arrays
@@ -172,9 +170,10 @@ package final class CUDACacheDevice: DeviceMemory, DeviceCacheKernels {
         let first = iq_unpack_chunk(sequence.body_position, work.first)
         let last = iq_unpack_chunk(sequence.body_position, work.end - 1)
         work.first_chunk = first
+        work.lookup = layer.lookup
         parameters.storeBytes(of: work, as: iq_unpack.self)
         try launch(
-            .unpack(layer.policy, headSize: layer.shape.headSize),
+            .unpack(layer),
             grid: LaunchSize(2 * layer.shape.kvHeads, Int(last - first) + 1),
             threads: Int(IQ_UNPACK_THREADS), sharedBytes: 0)
     }
@@ -221,26 +220,10 @@ extension KernelVariant {
             definitions: ["IQ_HEAD_SIZE": headSize])
     }
 
-    package static func seal(_ policy: LayerPolicy, headSize: Int) -> KernelVariant {
-        let rule = policy.keyNormalization
+    package static func unpack(_ layer: DeviceLayout.Layer) -> KernelVariant {
+        let isNormalized = layer.policy.keyNormalization != nil
         return KernelVariant(
-            source: "seal.cu", entry: "iq_seal_tiles",
-            definitions: formats(policy, headSize: headSize) + [
-                "IQ_NORMALIZED": rule == nil ? 0 : 1, "IQ_FEEDBACK": rule?.feedback == true ? 1 : 0,
-            ])
-    }
-
-    package static func unpack(_ policy: LayerPolicy, headSize: Int) -> KernelVariant {
-        KernelVariant(
             source: "unpack.cu", entry: "iq_unpack_tiles",
-            definitions: formats(policy, headSize: headSize) + [
-                "IQ_NORMALIZED": policy.keyNormalization == nil ? 0 : 1
-            ])
-    }
-
-    private static func formats(_ policy: LayerPolicy, headSize: Int) -> [String: Int] {
-        policy.keys.definitions(.keys) + policy.keys.levels(.keys)
-            + policy.values.definitions(.values) + policy.values.levels(.values)
-            + ["IQ_HEAD_SIZE": headSize]
+            definitions: layer.formats + ["IQ_NORMALIZED": isNormalized ? 1 : 0])
     }
 }

@@ -11,6 +11,7 @@ extension DeviceCache {
             throw .contextTooLong(tokens: cache.tokenCount, reserved: mostTokens)
         }
         try removeAll()
+        hasCodebooks = true
         for (index, layer) in cache.layers.enumerated() {
             let place = layout.layers[index]
             let orders = Orders(place)
@@ -19,13 +20,16 @@ extension DeviceCache {
             states[index].sealedTiles = place.schedule.sealedTiles(at: n)
             states[index].normalizer = layer.normalizer
             if layer.normalizer?.isFixed == true { try uploadNormalizer(layer: index) }
+            codebooks[index] = layer.codebooks
+            states[index].codebooks = layer.codebooks
+            if states[index].sealedTiles > 0 { try uploadTables(layer: index) }
             let pages =
                 (states[index].sealedTiles + DeviceLayout.pageTiles - 1) / DeviceLayout.pageTiles
             try Self.grow(
                 body, to: pages * layout.pageStride, layout,
                 mapped: fixed.mappedBytes + (queries?.mappedBytes ?? 0))
             var places = Segments(place, tokens: n).list[...]
-            var skipped = normalizerArrays(place)
+            var skipped = arraysBeforePages(place)
             var stage = Stage(place)
             var failure: CUDABackendError?
             layer.forEachPage { page in
@@ -38,11 +42,11 @@ extension DeviceCache {
                     switch segment {
                     case .raw(let offset, _):
                         orders.rawToDevice(page, &stage.raw)
-                        try upload(stage.raw, to: fixed.base + UInt64(offset))
+                        try write(stage.raw, to: fixed.base + UInt64(offset))
                     case .body(let tile):
                         orders.bodyToDevice(page, &stage.page, tile: tile)
                         let isLast = places.first?.isBody(inPageOf: tile) != true
-                        if isLast { try upload(stage.page, to: pageAddress(index, tile)) }
+                        if isLast { try write(stage.page, to: pageAddress(index, tile)) }
                     }
                 } catch { failure = error }
             }
@@ -63,6 +67,9 @@ extension DeviceCache {
             var arrays: [[UInt8]] = []
             if var normalizer = states[index].normalizer {
                 normalizer.withBytes { arrays.append(Array($0)) }
+            }
+            if var codebooks = states[index].codebooks {
+                codebooks.withBytes { arrays.append(Array($0)) }
             }
             var waiting = arrays[...]
             var places = Segments(place, tokens: n).list[...]
@@ -102,6 +109,7 @@ extension DeviceCache {
     package func copy() throws(CUDABackendError) -> DeviceCache {
         let copy = try DeviceCache(
             shape: shape, policy: policy, mostTokens: mostTokens, memory: memory, kernels: kernels)
+        (copy.codebooks, copy.hasCodebooks) = (codebooks, hasCodebooks)
         try Self.grow(copy.body, to: body.mappedBytes, layout, mapped: copy.fixed.mappedBytes)
         for (source, target) in [(body, copy.body), (fixed, copy.fixed)]
         where source.mappedBytes > 0 {
@@ -111,6 +119,7 @@ extension DeviceCache {
             try memory.copy(source.base, to: target.base, bytes: source.mappedBytes)
         }
         copy.states = states
+        copy.turns = turns
         copy.releaseQueries()
         return copy
     }
@@ -120,25 +129,17 @@ extension DeviceCache {
         guard cache.policy == policy else { throw .otherCache("policy") }
     }
 
-    /// Arrays that precede the pages of a layer on the CPU: scales, means, error feedback.
-    private func normalizerArrays(_ place: DeviceLayout.Layer) -> Int {
-        guard let rule = place.policy.keyNormalization else { return 0 }
-        return 1 + (rule.centred ? 1 : 0) + (rule.feedback ? 1 : 0)
+    /// Arrays that precede the pages of a layer on the CPU: scales, means, error feedback; codebooks of K, of V.
+    private func arraysBeforePages(_ place: DeviceLayout.Layer) -> Int {
+        let codebooks = [place.policy.keys, place.policy.values].count { $0.codebook != nil }
+        guard let rule = place.policy.keyNormalization else { return codebooks }
+        return 1 + (rule.centred ? 1 : 0) + (rule.feedback ? 1 : 0) + codebooks
     }
 
     private func pageAddress(_ layer: Int, _ tile: Int) -> UInt64 {
         bodyAddress(layer) + UInt64(tile / DeviceLayout.pageTiles * layout.pageStride)
     }
 
-    private func upload(_ bytes: [UInt8], to address: UInt64) throws(CUDABackendError) {
-        var failure: CUDABackendError?
-        bytes.withUnsafeBytes {
-            do throws(CUDABackendError) { try memory.upload($0, to: address) } catch {
-                failure = error
-            }
-        }
-        if let failure { throw failure }
-    }
 }
 
 /// Where the pages of a layer on the CPU lie on the device, in their order.
@@ -248,6 +249,10 @@ private struct Orders {
                     source + place.keyTile,
                     target.baseAddress! + place.valueOffset(head: head, tile: tile))
             }
+            for side in sides(tile) {
+                (target.baseAddress! + side.device).copyMemory(
+                    from: page.baseAddress! + side.host, byteCount: side.bytes)
+            }
         }
     }
 
@@ -261,6 +266,19 @@ private struct Orders {
                     source.baseAddress! + place.valueOffset(head: head, tile: tile),
                     target + place.keyTile)
             }
+            for side in sides(tile) {
+                (page.baseAddress! + side.host).copyMemory(
+                    from: source.baseAddress! + side.device, byteCount: side.bytes)
+            }
         }
+    }
+
+    /// Where a tile's sides lie in a page of the CPU and in one of the device.
+    private func sides(_ tile: Int) -> [(host: Int, device: Int, bytes: Int)] {
+        let device = place.sideOffset(tile: tile)
+        return [
+            (place.page.keySideOffset, device, place.page.keySide.byteCount),
+            (place.page.valueSideOffset, device + place.keySide, place.page.valueSide.byteCount),
+        ]
     }
 }

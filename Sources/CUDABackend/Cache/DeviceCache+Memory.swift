@@ -1,3 +1,4 @@
+import CUDAKernels
 import KVCache
 
 /// Addresses of a cache's parts; pure arithmetic.
@@ -16,7 +17,7 @@ extension DeviceCache {
 
     func normalizerAddress(_ layer: Int) -> UInt64 {
         let place = layout.layers[layer]
-        guard place.policy.keyNormalization != nil else { return 0 }
+        guard place.tables.byte_count > 0 else { return 0 }
         return fixed.base + UInt64(place.normalizerOffset)
     }
 }

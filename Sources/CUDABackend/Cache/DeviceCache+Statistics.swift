@@ -37,28 +37,8 @@ extension DeviceCache {
         let schedule = place.schedule
         let (d, kvHeads) = (place.shape.headSize, place.shape.kvHeads)
         let count = schedule.firstSeal
-        let order = DeviceTileOrder.shared(.keys, headSize: d, format: .float16)
-        // [sink tile, then recent tile][KV head][channel][32 tokens]
-        let recentTiles = (count - schedule.sink + TileLayout.tokens - 1) / TileLayout.tokens
+        let keys = try unsealed(layer: layer, .keys)
         let tileSize = d * TileLayout.tokens
-        var keys = [UInt16](
-            repeating: 0, count: (place.sinkTiles + recentTiles) * kvHeads * tileSize)
-        for tile in 0..<place.sinkTiles + recentTiles {
-            let offset =
-                tile < place.sinkTiles
-                ? place.sinkOffset(tile: tile) : place.recentOffset(tile: tile - place.sinkTiles)
-            let raw = try read(
-                fixed.base + UInt64(offset), count: place.rawStride / 2, as: UInt16.self)
-            raw.withUnsafeBytes { raw in
-                keys.withUnsafeMutableBytes { keys in
-                    for head in 0..<kvHeads {
-                        order.toHost(
-                            raw.baseAddress! + 2 * head * place.halfTile,
-                            keys.baseAddress! + (tile * kvHeads + head) * place.halfTile)
-                    }
-                }
-            }
-        }
         let skip = place.policy.keyNormalization?.skipsSink == true ? schedule.sink : 0
         keys.withUnsafeBufferPointer { keys in
             for head in 0..<kvHeads {
@@ -92,6 +72,38 @@ extension DeviceCache {
             to: normalizerAddress(layer))
     }
 
+    /// Float16 tiles in the CPU's order, of the tokens that the first seal may know: those of the sink, then of recent,
+    /// `[tile][KV head][row][lane]`.
+    func unsealed(
+        layer: Int, _ tensor: DeviceTileOrder.Tensor
+    ) throws(CUDABackendError) -> [UInt16] {
+        let place = layout.layers[layer]
+        let kvHeads = place.shape.kvHeads
+        let order = DeviceTileOrder.shared(
+            tensor, headSize: place.shape.headSize, format: .float16)
+        let recent = place.schedule.firstSeal - place.schedule.sink
+        let tiles = place.sinkTiles + (recent + TileLayout.tokens - 1) / TileLayout.tokens
+        var all = [UInt16](repeating: 0, count: tiles * kvHeads * place.halfTile / 2)
+        for tile in 0..<tiles {
+            let offset =
+                tile < place.sinkTiles
+                ? place.sinkOffset(tile: tile) : place.recentOffset(tile: tile - place.sinkTiles)
+            let raw = try read(
+                fixed.base + UInt64(offset), count: place.rawStride, as: UInt8.self)
+            raw.withUnsafeBytes { raw in
+                all.withUnsafeMutableBytes { all in
+                    for head in 0..<kvHeads {
+                        let source = (2 * head + (tensor == .keys ? 0 : 1)) * place.halfTile
+                        order.toHost(
+                            raw.baseAddress! + source,
+                            all.baseAddress! + (tile * kvHeads + head) * place.halfTile)
+                    }
+                }
+            }
+        }
+        return all
+    }
+
     // MARK: - Copies
 
     func read<Element: BitwiseCopyable>(
@@ -111,7 +123,7 @@ extension DeviceCache {
         return result
     }
 
-    func write(_ numbers: [Float], to address: UInt64) throws(CUDABackendError) {
+    func write(_ numbers: [some BitwiseCopyable], to address: UInt64) throws(CUDABackendError) {
         var failure: CUDABackendError?
         numbers.withUnsafeBytes {
             do throws(CUDABackendError) { try memory.upload($0, to: address) } catch {

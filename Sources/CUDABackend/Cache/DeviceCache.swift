@@ -33,6 +33,12 @@ package final class DeviceCache {
     /// Until the last layer's normalizer is fixed, if any layer watches queries.
     var queries: (any DeviceRange)?
     var states: [State]
+    /// Those that a sequence begins with: of a calibration, or of the cache that was loaded last.
+    var codebooks: [CodebookState?]
+    /// Whether those are the model's, or need not be.
+    var hasCodebooks: Bool
+    /// Angles of RoPE, of the layers that keep keys as they were before it: by sink, for those that are alike.
+    var turns: [(sink: Int, turns: RotaryTurns)] = []
 
     /// Of one layer.
     struct State {
@@ -40,16 +46,30 @@ package final class DeviceCache {
         var sealedTiles = 0
         /// The CPU's copy; before it is fixed, sums over the queries read back so far.
         var normalizer: KeyNormalizer?
+        /// The CPU's copy; ranges may be fixed by the first seal only.
+        var codebooks: CodebookState?
         /// Queries on the device that are not yet in the sums.
         var keptQueries = 0
+
+        /// Of a sequence without tokens.
+        init(_ layer: DeviceLayout.Layer, _ codebooks: CodebookState?) {
+            normalizer = layer.policy.keyNormalization.map {
+                KeyNormalizer($0, kvHeads: layer.shape.kvHeads, headSize: layer.shape.headSize)
+            }
+            self.codebooks = codebooks
+        }
     }
 
     /// Reserves addresses for `mostTokens` tokens and memory for the float16 windows.
+    ///
+    /// - Parameter calibration: of the model. A cache of a policy that needs one and has none can only be loaded from one
+    ///   on the CPU.
     package init(
-        shape: CacheShape, policy: CachePolicy, mostTokens: Int, memory: any DeviceMemory,
-        kernels: any DeviceCacheKernels
+        shape: CacheShape, policy: CachePolicy, calibration: CacheCalibration? = nil,
+        mostTokens: Int, memory: any DeviceMemory, kernels: any DeviceCacheKernels
     ) throws(CUDABackendError) {
         try DeviceCapability.check(policy: policy, shape: shape)
+        if let calibration { try Self.check(calibration, policy, shape) }
         self.shape = shape
         self.policy = policy
         self.mostTokens = mostTokens
@@ -57,12 +77,12 @@ package final class DeviceCache {
         self.kernels = kernels
         let layout = DeviceLayout(shape: shape, policy: policy, granularity: memory.granularity)
         self.layout = layout
-        states = layout.layers.map { layer in
-            State(
-                normalizer: layer.policy.keyNormalization.map {
-                    KeyNormalizer($0, kvHeads: layer.shape.kvHeads, headSize: layer.shape.headSize)
-                })
+        hasCodebooks = calibration != nil || !policy.needsCalibration
+        codebooks = layout.layers.enumerated().map { index, layer in
+            CodebookState(
+                policy: layer.policy, shape: layer.shape, tables: calibration?.layers[index])
         }
+        states = zip(layout.layers, codebooks).map { State($0, $1) }
         body = try memory.reserve(layout.bodyBytes(pages: layout.pages(tokens: mostTokens)))
         fixed = try memory.reserve(layout.byteCount(tokens: 0).fixed)
         queries = nil
@@ -165,14 +185,19 @@ package final class DeviceCache {
         states[layer].tokenCount += count
     }
 
-    /// What the seal kernel is to do now, if anything. Fixes the key normalizer first, if this is the first seal, which
-    /// waits for the device; and grows the body.
+    /// What the seal kernels are to do now, if anything. Before the first seal, fixes the key normalizer and ranges that
+    /// are taken from the sequence, which waits for the device, and uploads tables. Grows the body.
     package func sealRequest(layer: Int) throws(CUDABackendError) -> iq_seal_sequence? {
         let place = layout.layers[layer]
         let sealed = states[layer].sealedTiles
         let due = place.schedule.sealedTiles(at: states[layer].tokenCount)
         guard due > sealed else { return nil }
         if states[layer].normalizer?.isFixed == false { try fixNormalizer(layer: layer) }
+        if sealed == 0 {
+            guard hasCodebooks else { throw .policy(.needsCalibration(policy: policy.name)) }
+            try fixCodebooks(layer: layer)
+            try uploadTables(layer: layer)
+        }
         let pages = (due + DeviceLayout.pageTiles - 1) / DeviceLayout.pageTiles
         try Self.grow(
             body, to: pages * layout.pageStride, layout,
@@ -195,14 +220,7 @@ package final class DeviceCache {
 
     /// Forgets all tokens and keeps the memory of the body.
     package func removeAll() throws(CUDABackendError) {
-        for layer in states.indices {
-            states[layer] = State(
-                normalizer: layout.layers[layer].policy.keyNormalization.map {
-                    KeyNormalizer(
-                        $0, kvHeads: shape.layers[layer].kvHeads,
-                        headSize: shape.layers[layer].headSize)
-                })
-        }
+        states = zip(layout.layers, codebooks).map { State($0, $1) }
         try reserveQueries()
     }
 

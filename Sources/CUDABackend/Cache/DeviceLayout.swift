@@ -1,4 +1,4 @@
-import CUDAKernels
+package import CUDAKernels
 package import KVCache
 
 /// Where everything of one sequence's cache lies on the GPU: pure arithmetic, for all layers.
@@ -6,11 +6,12 @@ package import KVCache
 /// Two ranges of addresses, each reserved once and backed by memory in steps of the device's granularity:
 ///
 ///     body    page p of layer l at  p · pageStride + layers[l].pageOffset
-///             page = 4 tiles, 128 tokens:  [KV head][tile 0…3] K tile,  [KV head][tile 0…3] V tile
+///             page = 4 tiles, 128 tokens:  [KV head][tile 0…3] K tile,  [KV head][tile 0…3] V tile,
+///                                          [tile 0…3]{ K side, V side }
 ///             grows with the sequence
 ///
 ///     fixed   layer 0: raw tiles of the sink, ring of raw tiles of recent; layer 1: …
-///             then layer 0: key scales, means, error feedback; layer 1: …
+///             then layer 0: key scales, means, error feedback, tables of lookup formats; layer 1: …
 ///             raw tile = [KV head]{ K half tile, V half tile }
 ///
 /// While key statistics are being taken there is a third range, with the queries not yet counted:
@@ -30,6 +31,11 @@ package struct DeviceLayout: Sendable {
         /// Bytes of one KV head's tile, in the body.
         package let keyTile: Int
         package let valueTile: Int
+        /// A tile of all KV heads, as a page of the CPU.
+        package let page: PageLayout
+        /// Bytes of one tile's side of K, and of V: the CPU's, padded.
+        package let keySide: Int
+        package let valueSide: Int
         /// Bytes of one KV head's float16 tile of K, and as many of V.
         package let halfTile: Int
         /// Raw tiles of the sink.
@@ -40,7 +46,7 @@ package struct DeviceLayout: Sendable {
         package fileprivate(set) var pageOffset = 0
         /// Of the sink's first tile, from the start of the fixed range.
         package fileprivate(set) var rawOffset = 0
-        /// Of the key scales, from the start of the fixed range; meaningless if keys are not normalized.
+        /// Of the key scales, from the start of the fixed range; of the tables in ``tables`` if keys are not normalized.
         package fileprivate(set) var normalizerOffset = 0
         /// Of the queries that are kept, from the start of their range.
         package fileprivate(set) var queriesOffset = 0
@@ -50,8 +56,11 @@ package struct DeviceLayout: Sendable {
             self.policy = policy
             schedule = WindowSchedule(policy, slidingWindow: shape.slidingWindow)
             let d = shape.headSize
-            keyTile = TileLayout.keys(headSize: d, format: policy.keys).byteCount
-            valueTile = TileLayout.values(headSize: d, format: policy.values).byteCount
+            page = PageLayout(shape: shape, keys: policy.keys, values: policy.values)
+            keyTile = page.keys.byteCount
+            valueTile = page.values.byteCount
+            keySide = Self.side(policy.keys, page.keySide, shape)
+            valueSide = Self.side(policy.values, page.valueSide, shape)
             halfTile = 2 * TileLayout.tokens * d
             sinkTiles = Self.tiles(schedule.sink)
             // A piece of 32 tokens always fits beside those that must stay.
@@ -67,13 +76,22 @@ package struct DeviceLayout: Sendable {
             return layer
         }
 
+        private static func side(
+            _ format: TensorFormat, _ side: SideLayout, _ shape: LayerShape
+        ) -> Int {
+            let places = iq_side_of(
+                Int32(format.deviceLookup.rawValue), Int32(shape.kvHeads), Int32(side.capacity))
+            return Int(places.byte_count)
+        }
+
         private static func tiles(_ tokens: Int) -> Int {
             (tokens + TileLayout.tokens - 1) / TileLayout.tokens
         }
 
         /// Bytes of a page: 4 tiles of all KV heads.
         package var pageBytes: Int {
-            DeviceLayout.pageTiles * shape.kvHeads * (keyTile + valueTile)
+            DeviceLayout.pageTiles
+                * (shape.kvHeads * (keyTile + valueTile) + keySide + valueSide)
         }
         /// Bytes of a raw tile of all KV heads.
         package var rawStride: Int { 2 * halfTile * shape.kvHeads }
@@ -84,6 +102,32 @@ package struct DeviceLayout: Sendable {
             guard let rule = policy.keyNormalization else { return 0 }
             let d = shape.headSize
             return 4 * shape.kvHeads * (2 * d + (rule.feedback ? d * (d + 1) / 2 : 0))
+        }
+
+        /// Whether keys or values have a lookup format.
+        package var hasTables: Bool {
+            [policy.keys, policy.values].contains { $0.deviceLookup != IQ_NO_LOOKUP }
+        }
+
+        /// Offsets of the tables of lookup formats, from the key scales.
+        package var tables: iq_tables {
+            iq_tables_of(
+                Int32(normalizerBytes), Int32(shape.kvHeads), Int32(shape.headSize),
+                Int32(policy.keys.deviceLookup.rawValue),
+                Int32(policy.values.deviceLookup.rawValue), Int32(shape.preRotary(policy).rawValue))
+        }
+
+        /// What kernels must know of the layer if it has lookup formats.
+        package var lookup: iq_lookup_layer {
+            let channels = shape.kvHeads * shape.headSize
+            func outliers(_ format: TensorFormat) -> Int32 {
+                Int32(format.codebook?.outliersPerSide(channels: channels) ?? 0)
+            }
+            return iq_lookup_layer(
+                body_position: Int32(schedule.sink), table_start: Int32(normalizerBytes),
+                key_capacity: Int32(page.keySide.capacity),
+                value_capacity: Int32(page.valueSide.capacity),
+                key_outliers: outliers(policy.keys), value_outliers: outliers(policy.values))
         }
 
         /// Bytes of one token's queries, if the statistics want them.
@@ -110,6 +154,12 @@ package struct DeviceLayout: Sendable {
         package func valueOffset(head: Int, tile: Int) -> Int {
             DeviceLayout.pageTiles * shape.kvHeads * keyTile
                 + (head * DeviceLayout.pageTiles + tile % DeviceLayout.pageTiles) * valueTile
+        }
+
+        /// Of a tile's side of K, from the start of its page; that of V follows.
+        package func sideOffset(tile: Int) -> Int {
+            DeviceLayout.pageTiles * shape.kvHeads * (keyTile + valueTile)
+                + tile % DeviceLayout.pageTiles * (keySide + valueSide)
         }
 
         /// Ring slot of tile `tile` of the sequence after the sink.
@@ -153,7 +203,8 @@ package struct DeviceLayout: Sendable {
                 layers[index].queryBytes * Self.watchedTokens, &queries)
         }
         for index in layers.indices {
-            layers[index].normalizerOffset = take(layers[index].normalizerBytes, &fixed)
+            layers[index].normalizerOffset = take(
+                Int(layers[index].tables.byte_count), &fixed)
         }
         pageStride = page
         fixedBytes = fixed

@@ -1,5 +1,6 @@
 public import CUDADriver
 public import Foundation
+public import KVCache
 
 /// Why something cannot run on the GPU; each message says what to do instead.
 public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertible, LocalizedError {
@@ -11,6 +12,8 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
     /// Bytes of 128 tokens of all layers.
     case shapeTooLarge(Int, most: Int)
     case tooManySequences(Int, most: Int)
+    /// A calibration that does not fit, or a model that does not say how keys are turned.
+    case policy(PolicyError)
     case outOfMemory(asked: Int, free: Int, longestContext: Int?)
     case contextTooLong(tokens: Int, reserved: Int)
     /// No room for the keys and values that a prompt's attention reads.
@@ -39,6 +42,7 @@ public enum CUDABackendError: Error, Sendable, Equatable, CustomStringConvertibl
         case .shapeTooLarge(let bytes, let most):
             return
                 "128 tokens of this model's cache take \(bytes) bytes, more than the \(most) that CUDA kernels can address at once. Choose a smaller cache format, or --device cpu."
+        case .policy(let error): return error.description
         case .tooManySequences(let count, let most):
             return
                 "\(count) sequences are more than one launch takes; split them into \(most) at most."

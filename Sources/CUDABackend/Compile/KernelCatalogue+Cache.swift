@@ -1,3 +1,4 @@
+import CUDAKernels
 import KVCache
 
 extension KernelVariant {
@@ -8,7 +9,7 @@ extension KernelVariant {
             "innerq-base-official", "innerq-base-kernel", "innerq-hybrid-official",
             "innerq-hybrid-kernel",
         ]
-        .compactMap { CachePolicy.preset(named: $0) } + others
+        .compactMap { CachePolicy.preset(named: $0) } + others + lookups
 
     /// Each format of keys and of values that no preset has, in pairs.
     private static let others: [CachePolicy] = {
@@ -39,15 +40,54 @@ extension KernelVariant {
         ]
     }()
 
+    /// Each lookup format of keys and of values, with one another and with others.
+    private static let lookups: [CachePolicy] = {
+        let formats =
+            CodebookVector.allCases.flatMap { vector in
+                [2, 3, 4].map { TensorFormat.codebook(CodebookFormat(bits: $0, vector: vector)) }
+            } + (1...4).map { TensorFormat.rotated(RotatedFormat(bits: $0)) }
+        let turned = CodebookFormat(bits: 3, vector: .token, preRotary: true)
+        let base = CachePolicy.innerQBase
+        var pairs = zip(formats, formats.reversed()).map { ($0, $1) }
+        pairs += [
+            (.codebook(turned), base.values), (base.keys, formats[4]),
+            (.float16, formats[1]), (formats[9], .float16), (base.keys, formats[8]),
+        ]
+        return pairs.enumerated().map { index, formats in
+            CachePolicy(
+                name: "lookup \(index)", keys: formats.0, values: formats.1, windows: .none,
+                keyNormalization: base.keyNormalization)
+        }
+    }()
+
+    /// The layers that kernels are made for: every format with every head size that it is supported with, and every way
+    /// of RoPE where a format undoes it.
+    private static func layers(headSize d: Int, ratio: Int = 1) -> [DeviceLayout.Layer] {
+        catalogued.flatMap { policy -> [DeviceLayout.Layer] in
+            let policy = policy.layer(0, of: 1)
+            let isPreRotary = policy.keys.codebook?.preRotary == true
+            let pairings: [RotaryShape.Pairing?] = isPreRotary ? [.halfSplit, .interleaved] : [nil]
+            return pairings.compactMap { pairing -> DeviceLayout.Layer? in
+                let shape = LayerShape(
+                    queryHeads: ratio, kvHeads: 1, headSize: d,
+                    rotary: pairing.map {
+                        RotaryShape(
+                            pairing: $0, frequencies: Array(repeating: 0, count: d / 2))
+                    })
+                guard DeviceCapability.supports(policy, headSize: d) else { return nil }
+                return DeviceLayout.Layer(shape, policy)
+            }
+        }
+    }
+
     /// Append, seal and unpack kernels.
     static func cache() -> [KernelVariant] {
         var variants: Set<KernelVariant> = []
         for d in DeviceCapability.headSizes {
             variants.insert(.append(headSize: d))
-            for policy in catalogued {
-                let layer = policy.layer(0, of: 1)
-                variants.insert(.seal(layer, headSize: d))
-                variants.insert(.unpack(layer, headSize: d))
+            for layer in layers(headSize: d) {
+                for seal in SealLaunch.all(layer) { variants.insert(seal.variant) }
+                variants.insert(.unpack(layer))
             }
         }
         return sorted(variants)
@@ -56,11 +96,11 @@ extension KernelVariant {
     /// Decode kernels of every preset for one sequence, of the sizes that most models have.
     static var usual: [KernelVariant] {
         var variants: Set<KernelVariant> = []
-        for policy in CachePolicy.presets {
-            for ratio in [1, 4, 8] {
-                let layer = DeviceLayout.Layer(
-                    LayerShape(queryHeads: ratio, kvHeads: 1, headSize: 128),
-                    policy.layer(0, of: 1))
+        for ratio in [1, 4, 8] {
+            for layer in layers(headSize: 128, ratio: ratio)
+            where CachePolicy.presets.contains(where: { $0.layer(0, of: 1) == layer.policy })
+                && (ratio == 4 || !layer.hasTables)
+            {
                 variants.insert(DecodeShape.choices(layer, sequences: 1)[0].variant)
             }
         }
@@ -71,11 +111,8 @@ extension KernelVariant {
     static func decode() -> [KernelVariant] {
         var variants: Set<KernelVariant> = []
         for d in DeviceCapability.headSizes {
-            for policy in catalogued {
-                for ratio in 1...DeviceCapability.mostRatio {
-                    let layer = DeviceLayout.Layer(
-                        LayerShape(queryHeads: ratio, kvHeads: 1, headSize: d),
-                        policy.layer(0, of: 1))
+            for ratio in 1...DeviceCapability.mostRatio {
+                for layer in layers(headSize: d, ratio: ratio) {
                     for sequences in DecodeShape.sequenceCounts {
                         for shape in DecodeShape.choices(layer, sequences: sequences) {
                             variants.insert(shape.variant)

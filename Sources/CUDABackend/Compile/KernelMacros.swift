@@ -4,13 +4,13 @@ import KVCache
 
 /// What kernels are specialised by, as macros.
 extension TensorFormat {
-    /// `IQ_KEY_KIND`, `_BITS` and `_MODE`, or the same of `IQ_VALUE`.
+    /// `IQ_KEY_KIND`, `_BITS` and `_MODE`, or the same of `IQ_VALUE`; the mode of lookup formats is `enum iq_lookup`.
     func definitions(_ tensor: DeviceTileOrder.Tensor) -> [String: Int] {
         let name = tensor.macro
         return [
             "\(name)_KIND": Int(deviceKind(tensor).rawValue),
-            "\(name)_BITS": grouped?.bits ?? 16,
-            "\(name)_MODE": grouped?.mode.number ?? 0,
+            "\(name)_BITS": codeBits ?? 16,
+            "\(name)_MODE": grouped?.mode.number ?? Int(deviceLookup.rawValue),
         ]
     }
 
@@ -19,6 +19,14 @@ extension TensorFormat {
         // Without symmetric groups they make no difference, and the kernel is the same.
         let levels = grouped?.mode == .asymmetric ? nil : grouped?.levels
         return ["\(tensor.macro)_LEVELS": levels?.number ?? 0]
+    }
+}
+
+extension LayerShape {
+    /// `enum iq_pre_rotary`: how keys that are stored as they are before RoPE are turned.
+    func preRotary(_ policy: LayerPolicy) -> iq_pre_rotary {
+        guard policy.keys.codebook?.preRotary == true, let rotary else { return IQ_POST_ROTARY }
+        return rotary.pairing == .halfSplit ? IQ_HALF_SPLIT : IQ_INTERLEAVED
     }
 }
 

@@ -9,7 +9,8 @@ import Synchronization
 ///
 ///     target[w] = OR over moves of w:  rotate(source[move.source], move.rotation) & move.mask
 ///
-/// Scales and zero points are whole float16s and so have a list of indices instead, as have float16 tiles.
+/// Scales and zero points are whole float16s and so have a list of indices instead, as have float16 tiles. Norms of
+/// rotated vectors are in the order of tokens on both sides.
 /// The lists are made once for each format and head size; see ``shared(_:headSize:format:)``.
 package struct DeviceTileOrder: Sendable {
     /// What a tile holds.
@@ -20,7 +21,8 @@ package struct DeviceTileOrder: Sendable {
     package let layout: TileLayout
     private let codesToDevice: BitMoves
     private let codesToHost: BitMoves
-    /// Host index of each float16 of a tile in device order: values of a float16 tile, else scales of a grouped one.
+    /// Host index of each float16 of a tile in device order: values of a float16 tile, scales of a grouped one, norms of
+    /// a rotated one.
     private let hostHalves: [UInt16]
 
     /// - Parameter headSize: 64, 96, 128 or 256, the sizes that device tiles are made for.
@@ -32,22 +34,28 @@ package struct DeviceTileOrder: Sendable {
             : .values(headSize: headSize, format: format)
         self.layout = layout
         let places = DeviceTilePlaces(tensor, headSize: headSize, format: format)
-        var halves = [UInt16](
-            repeating: 0,
-            count: format.grouped == nil ? layout.rows * layout.lanes : layout.groupCount)
+        var halves: [UInt16]
+        switch format {
+        case .float16: halves = Array(repeating: 0, count: layout.rows * layout.lanes)
+        case .grouped: halves = Array(repeating: 0, count: layout.groupCount)
+        case .codebook: halves = []
+        case .rotated: halves = Array(0..<UInt16(TileLayout.tokens))
+        }
         var bits: [(host: Int, device: Int)] = []
         bits.reserveCapacity(8 * layout.codeBytes)
         for token in 0..<TileLayout.tokens {
             for channel in 0..<headSize {
                 let (row, lane) = tensor == .keys ? (channel, token) : (token, channel)
-                guard let grouped = format.grouped else {
+                guard let codeBits = format.codeBits else {
                     halves[places.half(token: token, channel: channel)] = UInt16(
                         row * layout.lanes + lane)
                     continue
                 }
-                halves[places.scale(token: token, channel: channel)] = UInt16(
-                    layout.group(row: row, lane: lane))
-                for bit in 0..<grouped.bits {
+                if format.grouped != nil {
+                    halves[places.scale(token: token, channel: channel)] = UInt16(
+                        layout.group(row: row, lane: lane))
+                }
+                for bit in 0..<codeBits {
                     bits.append(
                         (
                             layout.bitOffset(row: row, lane: lane, bit: bit),
@@ -57,7 +65,7 @@ package struct DeviceTileOrder: Sendable {
             }
         }
         hostHalves = halves
-        let words = format.grouped == nil ? 0 : layout.codeBytes / 4
+        let words = format.codeBits == nil ? 0 : layout.codeBytes / 4
         codesToDevice = BitMoves(words: words, bits.lazy.map { ($0.host, $0.device) })
         codesToHost = BitMoves(words: words, bits.lazy.map { ($0.device, $0.host) })
     }
@@ -113,9 +121,14 @@ package struct DeviceTileOrder: Sendable {
     /// Calls `body` with the offset of each array of float16s.
     @inline(__always)
     private func forEachHalfArray(_ body: (Int) -> Void) {
-        guard let grouped = layout.format.grouped else { return body(0) }
-        body(layout.scaleOffset)
-        if grouped.storesZeros { body(layout.zeroOffset) }
+        switch layout.format {
+        case .float16: body(0)
+        case .grouped(let grouped):
+            body(layout.scaleOffset)
+            if grouped.storesZeros { body(layout.zeroOffset) }
+        case .codebook: break
+        case .rotated: body(layout.normOffset)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ package struct DeviceTilePlaces: Sendable {
     package init(_ tensor: DeviceTileOrder.Tensor, headSize: Int, format: TensorFormat) {
         self.tensor = tensor
         self.headSize = Int32(headSize)
-        bits = Int32(format.grouped?.bits ?? 16)
+        bits = Int32(format.codeBits ?? 16)
         kind = format.deviceKind(tensor)
     }
 
@@ -36,20 +36,32 @@ package struct DeviceTilePlaces: Sendable {
 
     /// Where bit `bit` of a code lies: bits from the start of the tile, little endian.
     package func bit(_ bit: Int, token: Int, channel: Int) -> Int {
-        let place = iq_code(
-            kind == IQ_INNER ? 1 : 0, bits, headSize, fragment(token: token, channel: channel))
-        guard place.low_word >= 0 else { return 32 * Int(place.word) + Int(place.shift) + bit }
-        return bit == 0
-            ? 32 * Int(place.low_word) + Int(place.low_shift)
-            : 32 * Int(place.word) + Int(place.shift) + bit - 1
+        let place = iq_code_bit(
+            kind == IQ_INNER ? 1 : 0, bits, headSize, fragment(token: token, channel: channel),
+            Int32(bit))
+        return 32 * Int(place.word) + Int(place.shift)
     }
 }
 
 extension TensorFormat {
     /// How the GPU stores and multiplies tiles of the format.
     package func deviceKind(_ tensor: DeviceTileOrder.Tensor) -> iq_tile_kind {
-        guard let grouped else { return IQ_HALF }
-        let inner: GroupAxis = tensor == .keys ? .channel : .token
-        return grouped.axis == inner ? IQ_INNER : IQ_OUTER
+        switch self {
+        case .float16: return IQ_HALF
+        case .grouped(let grouped):
+            let inner: GroupAxis = tensor == .keys ? .channel : .token
+            return grouped.axis == inner ? IQ_INNER : IQ_OUTER
+        case .codebook, .rotated: return IQ_LOOKUP
+        }
+    }
+
+    /// What the codes of a lookup format are laid over.
+    package var deviceLookup: iq_lookup {
+        switch self {
+        case .float16, .grouped: IQ_NO_LOOKUP
+        case .codebook(let format):
+            format.vector == .channel ? IQ_CHANNEL_RANGES : IQ_TOKEN_RANGES
+        case .rotated: IQ_ROTATED
+        }
     }
 }

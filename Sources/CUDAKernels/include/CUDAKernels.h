@@ -6,8 +6,10 @@
 #include "iq_device_cache.h"
 #include "iq_device_prefill.h"
 #include "iq_device_probe.h"
+#include "iq_device_tables.h"
 #include "iq_device_tile.h"
 #include "iq_exact.h"
+#include "iq_lookup_seal.h"
 #include "iq_pack.h"
 #include "iq_seal.h"
 

@@ -1,4 +1,5 @@
-// What the kernels that write a cache are told: append.cu, seal.cu and unpack.cu. Passed by value.
+// What the kernels that write a cache are told: append.cu, seal.cu, seal_codebook.cu, seal_rotated.cu and unpack.cu.
+// Passed by value.
 //
 // The cache is laid out as iq_device_cache.h says. Token `position` of a sequence lies
 //
@@ -73,14 +74,31 @@ struct iq_seal_sequence {
     int32_t reserved;
 };
 
-/// Quantizes the oldest recent tiles into body tiles, for one layer. Reads the ring, writes every byte of those tiles
-/// and nothing else.
+/// What lookup formats need to know of a layer besides.
+struct iq_lookup_layer {
+    /// Position of the first body token: the policy's sink.
+    int32_t body_position;
+    /// Bytes of what precedes the tables: `start` of iq_tables_of.
+    int32_t table_start;
+    /// Outliers that a side of K, or of V, has room for.
+    int32_t key_capacity, value_capacity;
+    /// With a range for each token: outliers of a token above the range, and as many below.
+    int32_t key_outliers, value_outliers;
+};
+
+/// Quantizes the oldest recent tiles into body tiles, for one layer. Reads the ring, writes every byte of those tiles and
+/// of their sides, and nothing else. Each kernel does the tensors whose format it knows.
 ///
-/// Grid: (KV heads · iq_seal_parts, most tiles of a sequence, sequences), IQ_SEAL_THREADS threads,
-/// iq_seal_shared_bytes of dynamic shared memory.
+/// iq_seal_tiles, float16 and groups: grid (KV heads · iq_seal_parts, most tiles of a sequence, sequences),
+/// IQ_SEAL_THREADS threads, iq_seal_shared_bytes of dynamic shared memory.
+///
+/// iq_seal_codebook: grid (tensors, tiles, sequences), IQ_SEAL_CODEBOOK_THREADS threads, iq_seal_codebook_shared_bytes.
+///
+/// iq_seal_rotated: grid (KV heads · tensors, tiles, sequences), IQ_SEAL_THREADS threads, iq_seal_rotated_shared_bytes.
 struct iq_seal {
     uint64_t page_stride, raw_stride;
     int32_t kv_heads, ring_tiles, sequences, reserved;
+    struct iq_lookup_layer lookup;
     struct iq_seal_sequence sequence[IQ_MOST_SEQUENCES];
 };
 
@@ -100,6 +118,18 @@ IQ_FN int iq_seal_shared_bytes(int d, int has_feedback) {
     return part > whole ? part : whole;
 }
 
+#define IQ_SEAL_CODEBOOK_THREADS 512
+
+/// Dynamic shared memory of a block that seals codebooks: angles of a tile, a bit for each element, and histograms of 32
+/// tokens.
+IQ_FN int iq_seal_codebook_shared_bytes(int kv_heads, int d, int has_outliers, int has_token_ranges, int is_pre_rotary) {
+    int histograms = has_outliers ? (has_token_ranges ? 32 * 257 * 4 : 257 * 4) : 0;
+    return (is_pre_rotary ? 8 * 33 * (d / 2) : 0) + (has_outliers ? 4 * kv_heads * d : 0) + (histograms + 15) / 16 * 16;
+}
+
+/// Of a block that seals rotated tiles: vectors of 32 tokens, then staged codes.
+IQ_FN int iq_seal_rotated_shared_bytes(int d) { return 32 * (d + 1) * 4 + 32 * d; }
+
 // MARK: - Unpack
 
 /// Dequantizes positions `first ..< end` of one layer of one sequence, all of them stored, normalization undone.
@@ -114,6 +144,7 @@ struct iq_unpack {
     int32_t kv_heads, ring_tiles;
     int32_t first, end, first_chunk;
     int32_t body_position, recent_position, recent_first;
+    struct iq_lookup_layer lookup;
 };
 
 #define IQ_UNPACK_THREADS 128

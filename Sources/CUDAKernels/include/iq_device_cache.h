@@ -83,6 +83,9 @@ struct iq_decode {
     int32_t ratio;             // query heads of a KV head
     /// 1: launched to overlap the launch before, which has written queries and raw tiles but no body tile.
     int32_t overlaps;
-    int32_t reserved[2];
+    /// Lookup tiles: bytes of a tile's side of K and of V, multiples of 16; where tables begin, from the normalizer's
+    /// address, as iq_tables_of is told.
+    int32_t key_side_bytes, value_side_bytes, tables_start;
+    int32_t reserved;
 };
 #endif

@@ -7,7 +7,8 @@
 // Tensor cores multiply A (16 rows × k) by B (k × 8 columns). Codes are A; queries or weights are B.
 //
 //     "integer" tiles   groups along the sum (InnerQ; keys of q8 and q4): mma.m16n8k32, 8-bit A, k = 32 = one group
-//     "half" tiles      float16, and groups across the sum (KIVI; values of q8 and q4): mma.m16n8k16, 16-bit A
+//     "half" tiles      float16, groups across the sum (KIVI; values of q8 and q4), and codes that choose from a table
+//                       (KVQuant, TurboQuant): mma.m16n8k16, 16-bit A
 //
 //              rows (16)                                 k
 //     K        tokens: row g + 8h of row tile t          channels
@@ -26,7 +27,8 @@
 //                             V half     f = t + 2 (channel / 16)       d/8
 //
 // Codes are packed so that one AND (integer) or one AND-OR (half) expands a whole register: words below.
-// Bytes: 32 · d · bits / 8 of codes, then d float16 scales, then as many zero points if the format has them.
+// Bytes: 32 · d · bits / 8 of codes, then d float16 scales, then as many zero points if the format has them. Behind codes
+// that choose from a table: 32 float16 norms in the order of tokens (TurboQuant), or nothing (KVQuant).
 #ifndef IQ_DEVICE_TILE_H
 #define IQ_DEVICE_TILE_H
 
@@ -42,6 +44,7 @@ enum iq_tile_kind {
     IQ_HALF = 0,      // float16
     IQ_INNER = 1,     // groups along the sum: integer tile
     IQ_OUTER = 2,     // groups across the sum: half tile of codes
+    IQ_LOOKUP = 3,    // half tile of codes that choose from a table of levels
 };
 
 /// The place of a code: a 32-bit word of the tile, and its lowest bit. A 3-bit code may be cut in two.
@@ -50,6 +53,12 @@ struct iq_code_place {
     int shift;
     int low_word;     // word of the lowest bit, or -1 where all bits are together; then `shift` is of the upper two bits
     int low_shift;
+};
+
+/// The place of one bit of a code.
+struct iq_bit_place {
+    int word;
+    int shift;
 };
 
 /// Lane, fragment, register and element (byte or half) of one element.
@@ -109,10 +118,12 @@ IQ_FN int iq_lane_word(int w, int count, int lane) {
 ///              the set: position 0–2 at bits 0–2 of word j = position, 3–5 at bits 3–5 of word position − 3; positions
 ///              6 and 7 have their upper two bits at bits 6–7 of words 0 and 1, their lowest at bit 6 and 7 of word 2.
 ///     4 bits   word (f/2, a): fragment f at bits 4(f%2).       8 bits   word (f, a).
-/// Half tiles; a 16-bit half of a word belongs to the half of a register.
-///     2 bits   word f/2: register a of fragment f at bits 2(4(f%2) + a).
-///     4 bits   word f: register a at bits 4a.
-///     8 bits   word 2f + a/2: register a at bits 8(a%2).
+/// Half tiles; a 16-bit half of a word belongs to the half of a register. Registers are numbered r = 4f + a.
+///     1 bit    word r/16, bit r%16.
+///     2 bits   word r/8, bits 2(r%8).
+///     3 bits   sixteen registers (set r/16, position r%16) share words 3·set + j, j = 0, 1, 2: positions 5j … 5j + 4 at
+///              bits 3(position%5) of word j; bit k of position 15 at bit 15 of word k: three places, see iq_code_bit.
+///     4 bits   word r/4, bits 4(r%4).       8 bits   word r/2, bits 8(r%2).
 IQ_FN struct iq_code_place iq_code(int is_integer, int bits, int d, struct iq_fragment_place p) {
     struct iq_code_place place;
     int f = p.fragment, a = p.reg;
@@ -120,8 +131,14 @@ IQ_FN struct iq_code_place iq_code(int is_integer, int bits, int d, struct iq_fr
     place.low_word = -1;
     place.low_shift = 0;
     if (!is_integer) {
-        int per_word = 16 / bits;                       // registers of a word: 2, 4 or 8
         int r = 4 * f + a;
+        if (bits == 3) {
+            int w = 3 * (r >> 4) + (r & 15) / 5;        // of position 15: nowhere
+            place.word = iq_lane_word(w, 3 * fragments / 4, p.lane);
+            place.shift = 16 * p.element + 3 * ((r & 15) % 5);
+            return place;
+        }
+        int per_word = 16 / bits;                       // registers of a word: 2, 4, 8 or 16
         int words = 4 * fragments / per_word;
         place.word = iq_lane_word(r / per_word, words, p.lane);
         place.shift = 16 * p.element + bits * (r % per_word);
@@ -156,6 +173,28 @@ IQ_FN struct iq_code_place iq_code(int is_integer, int bits, int d, struct iq_fr
     place.word = ((f / per_word) * 32 + p.lane) * 4 + a;
     place.shift = base + bits * (f % per_word);
     return place;
+}
+
+/// Place of bit `bit` of a code: of every code, in however many parts it is.
+IQ_FN struct iq_bit_place iq_code_bit(int is_integer, int bits, int d, struct iq_fragment_place p, int bit) {
+    struct iq_bit_place result;
+    int r = 4 * p.fragment + p.reg;
+    if (!is_integer && bits == 3 && (r & 15) == 15) {
+        result.word = iq_lane_word(3 * (r >> 4) + bit, 3 * (d / 8) / 4, p.lane);
+        result.shift = 16 * p.element + 15;
+        return result;
+    }
+    struct iq_code_place place = iq_code(is_integer, bits, d, p);
+    result.word = place.word;
+    result.shift = place.shift + bit;
+    if (place.low_word >= 0) {
+        result.shift -= 1;
+        if (bit == 0) {
+            result.word = place.low_word;
+            result.shift = place.low_shift;
+        }
+    }
+    return result;
 }
 
 /// Index of the scale (and zero point) of a group, in float16s from the end of the codes.

@@ -1,9 +1,25 @@
-// Words of a tile of codes, composed from codes that were staged a byte each: the inverse of iq_code.
+// Codes of a tile: read one by one, and words composed from codes that were staged a byte each.
 #ifndef IQ_PACK_H
 #define IQ_PACK_H
 
 #include "iq_device_cache.h"
 #include "iq_device_tile.h"
+
+/// A code, read from the words of a tile.
+IQ_FN uint32_t iq_read_code(const uint32_t *words, int is_integer, int bits, int d, struct iq_fragment_place p) {
+    struct iq_code_place place = iq_code(is_integer, bits, d, p);
+    if (!is_integer && bits == 3 && ((4 * p.fragment + p.reg) & 15) == 15) {
+        uint32_t code = 0;
+        for (int bit = 0; bit < 3; bit++) {
+            struct iq_bit_place at = iq_code_bit(is_integer, bits, d, p, bit);
+            code |= (words[at.word] >> at.shift & 1) << bit;
+        }
+        return code;
+    }
+    if (place.low_word >= 0)
+        return (words[place.word] >> place.shift & 3) << 1 | (words[place.low_word] >> place.low_shift & 1);
+    return words[place.word] >> place.shift & ((1u << bits) - 1);
+}
 
 /// Consecutive words of a lane: word = (outer · 32 + lane) · width + rest.
 IQ_FN int iq_word_width(int is_integer, int bits, int d) {
@@ -28,6 +44,18 @@ IQ_FN uint32_t iq_packed_word(
     uint32_t result = 0;
     if (!is_integer) {
         const uint16_t *registers = (const uint16_t *)staged;
+        if (bits == 3) {
+            int set = w / 3, j = w % 3;
+#pragma unroll
+            for (int i = 0; i < 6; i++) {
+                // Positions 5j … 5j + 4 whole, and a bit of position 15.
+                int r = 16 * set + (i < 5 ? 5 * j + i : 15);
+                uint32_t pair = registers[((r >> 2) * lanes + local) * 4 + (r & 3)];
+                pair = (pair & 0xFF) | (pair >> 8) << 16;
+                result |= i < 5 ? pair << (3 * i) : (pair >> j & 0x00010001u) << 15;
+            }
+            return result;
+        }
         int per_word = 16 / bits;
 #pragma unroll
         for (int i = 0; i < per_word; i++) {

@@ -21,6 +21,7 @@ __device__ __forceinline__ void seal_whole(
     const unsigned char *source, const float *scales, const float *means, unsigned char *tile,
     unsigned char *shared
 ) {
+    if (kind == IQ_LOOKUP) return;
     if (kind == IQ_HALF) {
         for (int i = threadIdx.x; i < half_bytes / 16; i += threads)
             ((uint4 *)tile)[i] = ((const uint4 *)source)[i];
@@ -43,20 +44,14 @@ iq_seal_tiles(const __grid_constant__ struct iq_seal work) {
     if (step >= sequence.tiles) return;
     constexpr int parts = IQ_FEEDBACK ? 5 : 2;
     int head = blockIdx.x / parts, part = blockIdx.x % parts;
-    int slot = sequence.recent_first + step;
-    if (slot >= work.ring_tiles) slot -= work.ring_tiles;
-    const unsigned char *source =
-        (const unsigned char *)sequence.recent + slot * work.raw_stride + 2 * head * half_bytes;
-    int number = sequence.first_tile + step;
-    unsigned char *page = (unsigned char *)sequence.body + (number / IQ_PAGE_TILES) * work.page_stride;
-    int place = head * IQ_PAGE_TILES + number % IQ_PAGE_TILES;
+    const unsigned char *source = ring_tile(work, sequence, step) + 2 * head * half_bytes;
+    body_place place(sequence.body, work.page_stride, sequence.first_tile + step, work.kv_heads);
     if (part == parts - 1) {
-        unsigned char *tile = page + (long long)work.kv_heads * IQ_PAGE_TILES * key_bytes + (long long)place * value_bytes;
         seal_whole<false, IQ_VALUE_KIND, IQ_VALUE_BITS, IQ_VALUE_MODE, IQ_VALUE_LEVELS>(
-            source + half_bytes, nullptr, nullptr, tile, shared);
+            source + half_bytes, nullptr, nullptr, place.values_of(head), shared);
         return;
     }
-    unsigned char *tile = page + (long long)place * key_bytes;
+    unsigned char *tile = place.keys_of(head);
     const float *scales = (const float *)sequence.normalizer + head * IQ_D;
     const float *means = scales + work.kv_heads * IQ_D;
 #if IQ_FEEDBACK

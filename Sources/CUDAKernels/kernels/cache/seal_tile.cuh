@@ -2,24 +2,12 @@
 #ifndef SEAL_TILE_H
 #define SEAL_TILE_H
 
-#include "iq_device_append.h"
+#include "body_tiles.cuh"
 #include "iq_pack.h"
 #include "iq_seal.h"
 
-#define IQ_D IQ_HEAD_SIZE
-
 constexpr int threads = IQ_SEAL_THREADS;
 constexpr int group_stride = 33;                     // floats from a group to the next, so that banks differ
-constexpr int half_bytes = 64 * IQ_D;
-
-constexpr int tile_bytes(int kind, int bits, int mode) {
-    return kind == IQ_HALF ? half_bytes
-                           : 4 * IQ_D * bits + (mode == IQ_SYMMETRIC ? 2 : 4) * IQ_D;
-}
-
-constexpr int key_bytes = tile_bytes(IQ_KEY_KIND, IQ_KEY_BITS, IQ_KEY_MODE);
-constexpr int value_bytes = tile_bytes(IQ_VALUE_KIND, IQ_VALUE_BITS, IQ_VALUE_MODE);
-
 /// Which group an element belongs to, and where in it. `part_tokens` tokens from a multiple of it are there.
 template <bool is_key, int kind, int part_tokens, int stride>
 __device__ __forceinline__ int group_place(int token, int channel) {

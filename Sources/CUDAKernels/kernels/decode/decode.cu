@@ -14,7 +14,8 @@
 //
 // Specialised by: IQ_HEAD_SIZE; IQ_KEY_KIND, _BITS, _BIAS, _ZEROS; IQ_VALUE_KIND, _BITS, _BIAS, _MODE (0 symmetric,
 // 1 asymmetric, 2 hybrid); IQ_NORMALIZED, keys have a normalizer; IQ_HEADS, query heads of a problem at most; IQ_WARPS of
-// a block; IQ_BLOCKS on one multiprocessor; IQ_SEQUENCES at most.
+// a block; IQ_BLOCKS on one multiprocessor; IQ_SEQUENCES at most. Lookup tiles (tile_lookup.cuh) also by IQ_KEY_LOOKUP and
+// IQ_VALUE_LOOKUP (enum iq_lookup), IQ_KEY_OUTLIERS and IQ_VALUE_OUTLIERS, IQ_PRE_ROTARY (enum iq_pre_rotary).
 #include "iq_device_cache.h"
 #include "iq_device_tile.h"
 #include "ptx.cuh"
@@ -24,6 +25,7 @@
 #include "items.cuh"
 #include "tile_half.cuh"
 #include "tile_integer.cuh"
+#include "chunk_lookup.cuh"
 #include "merge.cuh"
 
 struct Parameters {
@@ -72,7 +74,7 @@ __device__ __forceinline__ int raw_chunk(
 #pragma unroll
         for (int j = 0; j < 4; j++) weight[set][j] = score[set][0][j];
     values.wait();
-    half_values<16, 0, false>(state, values.data, lane, weight);
+    half_values<16, 0, false>(state, values.data + shape::raw_values_at, lane, weight);
     __syncwarp();
     items.fetch_values(next, values, lane);
     return next;
@@ -232,10 +234,16 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
     items.value_plane = s.body + uint32_t(p.kv_heads * IQ_PAGE_TILES) * uint32_t(shape::key_bytes)
         + uint32_t(kv_head * IQ_PAGE_TILES) * uint32_t(shape::value_bytes);
     items.raw_keys_at = kv_head * 2 * shape::raw_bytes;
+    if constexpr (shape::has_lookup) {
+        items.side_plane = s.body
+            + uint32_t(p.kv_heads * IQ_PAGE_TILES) * uint32_t(shape::key_bytes + shape::value_bytes);
+        items.key_side_bytes = p.key_side_bytes;
+        items.side_bytes = p.key_side_bytes + p.value_side_bytes;
+    }
 
     Slot keys, values;
     const uint32_t base = shared_address(memory);
-    keys.data = base + warp * (shape::key_slot + shape::value_slot);
+    keys.data = base + warp * shape::warp_slots;
     values.data = keys.data + shape::key_slot;
     keys.barrier = base + shape::slots_end + warp * 16;
     values.barrier = keys.barrier + 8;
@@ -258,6 +266,7 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
     state.clear();
 
     int item = warp - first_warp;
+    Lookup lookup(p, s, {base, uint32_t(warp)}, kv_head);
 
     // Queries are asked for before the first tile: behind megabytes of tiles they would come late. Only where the launch
     // before is still running, which writes them, body tiles go first.
@@ -274,6 +283,7 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
             wait_for_launch_before();
             q.request(query, heads, normalizer, p.kv_heads * shape::d, lane);
         }
+        lookup.build(items, item, kv_head, lane);
         __syncthreads();
         q.prepare(scale, lane);
         if (item < items.raw_count) {
@@ -286,9 +296,13 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
             do item = raw_chunk(state, raw, items, tokens, keys, values, counter, item, lane);
             while (item < items.raw_count);
         }
+        lookup.begin(state, items, item, lane);
 #pragma unroll 1
         while (item < items.count) {
-            if constexpr (shape::single)
+            if constexpr (shape::lookup_values) {
+                IntegerScores scores{q};
+                item = lookup_chunk(state, scores, lookup, items, keys, values, counter, item, lane, s.body_position, s.visible);
+            } else if constexpr (shape::single)
                 item = body_chunk(state, q, items, keys, values, counter, item, lane, s.body_position, s.visible);
             else
                 item = body_chunk(state, IntegerScores{q}, items, keys, values, counter, item, lane, s.body_position, s.visible);
@@ -302,16 +316,34 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
             wait_for_launch_before();
             channels.request(query, heads, lane);
         }
+        BaseTurn base;
+        if constexpr (IQ_PRE_ROTARY) lookup.request(base, query, heads, scale, lane);
+        lookup.build(items, item, kv_head, lane);
         __syncthreads();
         channels.multiply(scale);
+        if constexpr (IQ_PRE_ROTARY) base.prepare(keys.data + shape::query_at, lane);
         HalfQuery raw;
         raw.prepare(channels, lane);
 #pragma unroll 1
         while (item < items.raw_count)
             item = raw_chunk(state, raw, items, tokens, keys, values, counter, item, lane);
+        lookup.begin(state, items, item, lane);
+        if constexpr (shape::lookup_keys) {
+            LookupKeys scores(channels, base, lookup.key_levels, lookup.tables, lookup.room, kv_head, lane);
+#pragma unroll 1
+            while (item < items.count)
+                item = lookup_chunk(state, scores, lookup, items, keys, values, counter, item, lane, s.body_position, s.visible);
+        }
 #pragma unroll 1
         while (item < items.count) {
-            if constexpr (IQ_KEY_KIND == IQ_HALF)
+            if constexpr (shape::lookup_keys) {
+            } else if constexpr (shape::lookup_values && IQ_KEY_KIND == IQ_HALF) {
+                RawScores scores{raw};
+                item = lookup_chunk(state, scores, lookup, items, keys, values, counter, item, lane, s.body_position, s.visible);
+            } else if constexpr (shape::lookup_values) {
+                OuterScores scores{channels, query, heads, scale};
+                item = lookup_chunk(state, scores, lookup, items, keys, values, counter, item, lane, s.body_position, s.visible);
+            } else if constexpr (IQ_KEY_KIND == IQ_HALF)
                 item = body_chunk(state, RawScores{raw}, items, keys, values, counter, item, lane, s.body_position, s.visible);
             else
                 item = body_chunk(
@@ -319,6 +351,7 @@ iq_decode_attention(const __grid_constant__ Parameters parameters) {
                     s.body_position, s.visible);
         }
     }
+    lookup.end(state, items, lane);
     merge_block(
         state, memory, p, s, index, kv_head * p.chunks + chunk, exists, first_head, heads, split, warp, lane);
 }

@@ -13,6 +13,9 @@ struct Items {
     int large, small_first, small_log2, count;
     uint64_t key_plane, value_plane;
     uint32_t raw_keys_at;
+    /// What lookup tiles have beside them: where a page's sides begin, bytes of both sides of a tile and of the first.
+    uint64_t side_plane;
+    uint32_t side_bytes, key_side_bytes;
 
     __device__ __forceinline__ void divide(int warps_log2) {
         constexpr int load_log2 = shape::load == 4 ? 2 : shape::load == 2 ? 1 : 0;
@@ -33,36 +36,58 @@ struct Items {
         return item < large ? shape::load : min(1 << small_log2, body_end - first);
     }
 
-    template <int TileBytes>
-    __device__ __forceinline__ void fetch(int item, uint32_t raw_at, uint64_t plane, const Slot &slot, int lane) const {
+    /// Ranges: bytes of a tile's ranges of tokens, which go behind a chunk's tiles; 0 if the format has none.
+    template <int TileBytes, int Ranges>
+    __device__ __forceinline__ void fetch(
+        int item, uint32_t raw_at, uint64_t plane, const Slot &slot, int lane, uint32_t raw_to, uint32_t side_at) const {
         if (item < count && (lane == 0 || !IQ_BULK_COPIES)) {
             uint64_t from;
-            uint32_t bytes;
+            uint32_t bytes, to = 0;
             if (item < raw_count) {
+                to = raw_to;
                 from = source.raw(raw_first + item) + raw_at;
                 bytes = shape::raw_bytes;
             } else {
                 const uint32_t tile = first_tile(item);
                 from = plane + uint64_t(tile / IQ_PAGE_TILES) * source.page_stride + tile % IQ_PAGE_TILES * TileBytes;
                 bytes = tiles(item, tile) * TileBytes;
+                if constexpr (Ranges > 0) {
+                    const int of = tiles(item, tile);
+                    slot.expect(bytes + of * Ranges);
+                    const uint64_t sides = side(tile) + side_at;
+#pragma unroll 1
+                    for (int n = 0; n < of; n++)
+                        slot.copy(shape::load * TileBytes + n * Ranges, sides + n * side_bytes, Ranges, lane);
+                }
             }
-            slot.copy(from, bytes, lane);
+            if (Ranges == 0 || item < raw_count) slot.expect(bytes);
+            slot.copy(to, from, bytes, lane);
         }
         slot.commit();
     }
     __device__ __forceinline__ void fetch_keys(int item, const Slot &slot, int lane) const {
-        fetch<shape::key_bytes>(item, raw_keys_at, key_plane, slot, lane);
+        fetch<shape::key_bytes, shape::range_bytes(IQ_KEY_LOOKUP)>(item, raw_keys_at, key_plane, slot, lane, 0, 0);
     }
     __device__ __forceinline__ void fetch_values(int item, const Slot &slot, int lane) const {
-        fetch<shape::value_bytes>(item, raw_keys_at + shape::raw_bytes, value_plane, slot, lane);
+        fetch<shape::value_bytes, shape::range_bytes(IQ_VALUE_LOOKUP)>(
+            item, raw_keys_at + shape::raw_bytes, value_plane, slot, lane, shape::raw_values_at, key_side_bytes);
     }
 
-    /// Fetches the keys of the next item that no warp has taken, and returns it.
-    __device__ __forceinline__ int next_keys(uint32_t counter, const Slot &slot, int lane) const {
+    /// Where the side of a body tile's keys lies; that of its values follows.
+    __device__ __forceinline__ uint64_t side(int tile) const {
+        return side_plane + uint64_t(tile / IQ_PAGE_TILES) * source.page_stride + tile % IQ_PAGE_TILES * side_bytes;
+    }
+
+    /// Takes the next item that no warp has taken.
+    __device__ __forceinline__ int next(uint32_t counter, int lane) const {
         int item = 0;
         if (lane == 0)
             asm volatile("atom.shared.add.u32 %0, [%1], 1;" : "=r"(item) : "r"(counter) : "memory");
-        item = __shfl_sync(0xFFFFFFFFu, item, 0);
+        return __shfl_sync(0xFFFFFFFFu, item, 0);
+    }
+    /// The same, and fetches its keys.
+    __device__ __forceinline__ int next_keys(uint32_t counter, const Slot &slot, int lane) const {
+        const int item = next(counter, lane);
         fetch_keys(item, slot, lane);
         return item;
     }

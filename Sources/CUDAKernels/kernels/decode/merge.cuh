@@ -126,12 +126,12 @@ __device__ __forceinline__ void store_partial(Partials &state, float *values, fl
     const int g = lane >> 2, c = lane & 3;
 #pragma unroll
     for (int set = 0; set < shape::sets; set++) state.l[set] = column_sum(state.l[set]);
-    if constexpr (IQ_VALUE_KIND == IQ_OUTER && shape::value_zeros) {
+    if constexpr (shape::group_zeros || shape::common_zeros) {
 #pragma unroll
         for (int set = 0; set < shape::sets; set++)
 #pragma unroll
             for (int i = 0; i < shape::groups; i++) {
-                const float zero = column_sum(state.zeros[set][i]);
+                const float zero = column_sum(state.zeros[set][shape::common_zeros ? 0 : i]);
 #pragma unroll
                 for (int k = 0; k < 4; k++) state.acc[set][2 * i + (k >> 1)][k & 1] += zero;
             }
@@ -179,9 +179,9 @@ __device__ __forceinline__ void store_partial(Partials &state, float *values, fl
 __device__ __forceinline__ void merge_block(
     Partials &state, char *memory, const iq_decode &p, const iq_sequence &s, int index, int problem, bool exists,
     int first_head, int heads, int split, int warp, int lane) {
-    constexpr int warp_floats = shape::merge_heads * shape::merge_stride;
-    float *values = (float *)(memory + shape::control_end);
-    float2 *sums = (float2 *)(values + IQ_WARPS * warp_floats);
+    constexpr int warp_floats = shape::partial_stride;
+    float *values = (float *)(memory + shape::partial_begin);
+    float2 *sums = (float2 *)(memory + shape::sums_begin);
     store_partial(state, values + warp * warp_floats, sums + warp * shape::merge_heads, lane);
     __syncthreads();
 

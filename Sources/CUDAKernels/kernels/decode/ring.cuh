@@ -24,18 +24,24 @@ struct Slot {
 #endif
     }
 
-    /// Copies `bytes` (a multiple of 16) to the slot. Copy engine: lane 0 only; else all lanes.
-    __device__ __forceinline__ void copy(uint64_t source, uint32_t bytes, int lane) const {
+    /// Says how many bytes the chunk's copies have together. Copy engine: lane 0 only.
+    __device__ __forceinline__ void expect(uint32_t bytes) const {
 #if IQ_BULK_COPIES
         asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+#endif
+    }
+
+    /// Copies `bytes` (a multiple of 16) to the slot, from its byte `to` on. Copy engine: lane 0 only; else all lanes.
+    __device__ __forceinline__ void copy(uint32_t to, uint64_t source, uint32_t bytes, int lane) const {
+#if IQ_BULK_COPIES
         // Tiles are read once: they leave the L2 cache first, so that queries, partials and code stay.
         asm volatile(
-            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(data),
+            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(data + to),
             "l"(source), "r"(bytes), "r"(barrier), "l"(0x12F0000000000000ull)
             : "memory");
 #else
         for (uint32_t at = lane * 16; at < bytes; at += 512)
-            asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(data + at), "l"(source + at) : "memory");
+            asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(data + to + at), "l"(source + at) : "memory");
 #endif
     }
 

@@ -7,8 +7,6 @@
 #include "decode_shape.cuh"
 #include "expand.cuh"
 
-#define IQ_LOW_PART 2048.0f
-
 /// Two numbers as halves: their high parts, or what those leave.
 __device__ __forceinline__ uint32_t split_halves(float x, float y, bool low) {
     const uint32_t high = pack_halves(x, y);
@@ -202,6 +200,6 @@ __device__ __forceinline__ void half_values(
         for (int set = 0; set < shape::sets; set++)
 #pragma unroll
             for (int h = 0; h < 2; h++)
-                state.acc[set][m][h] += sum[set][2 * h] + sum[set][2 * h + 1] * (1 / IQ_LOW_PART);
+                state.add(set, m, h, sum[set][2 * h] + sum[set][2 * h + 1] * (1 / IQ_LOW_PART));
     }
 }

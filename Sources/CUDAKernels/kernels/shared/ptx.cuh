@@ -93,10 +93,25 @@ __device__ __forceinline__ uint32_t fma_halves(uint32_t a, uint32_t b, uint32_t 
     asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(y) : "r"(a), "r"(b), "r"(c));
     return y;
 }
+__device__ __forceinline__ uint32_t multiply_halves(uint32_t a, uint32_t b) {
+    uint32_t y;
+    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+    return y;
+}
+__device__ __forceinline__ uint32_t negate_halves(uint32_t x) {
+    uint32_t y;
+    asm("neg.f16x2 %0, %1;" : "=r"(y) : "r"(x));
+    return y;
+}
 __device__ __forceinline__ uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {
     return __byte_perm(a, b, selector);
 }
-
+/// The same with a selector whose digits are below 8 for certain: `permute` takes their upper bits away first.
+__device__ __forceinline__ uint32_t permute_by(uint32_t a, uint32_t b, uint32_t selector) {
+    uint32_t y;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(y) : "r"(a), "r"(b), "r"(selector));
+    return y;
+}
 
 /// Reads `Words` words that lie together in shared memory, aligned to 4 · Words bytes (3: to 4).
 template <int Words>
@@ -111,4 +126,10 @@ __device__ __forceinline__ void load_shared(uint32_t (&w)[Words], uint32_t addre
         for (int i = 0; i < Words; i++)
             asm volatile("ld.shared.u32 %0, [%1];" : "=r"(w[i]) : "r"(address + 4 * i));
     }
+}
+__device__ __forceinline__ void store_shared(uint32_t address, uint32_t word) {
+    asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(word) : "memory");
+}
+__device__ __forceinline__ void store_shared(uint32_t address, const uint32_t (&w)[4]) {
+    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(address), "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3]) : "memory");
 }
