@@ -3,12 +3,12 @@ import Foundation
 import KVCache
 import Threading
 
-// libFuzzer's entry point for saved sessions and cache policies.
+// libFuzzer's entry point for saved sessions, cache policies and calibrations.
 //
 // The first byte of an input says what the rest is:
 //
-//     bits 0–3   the policy of the cache that is read into
-//     bit 5      the rest is a policy in JSON, not a snapshot
+//     bits 0–4   the policy of the cache that is read into
+//     bit 5      the rest is no snapshot: a policy in JSON, or a calibration if it begins with an I as those do
 //     bit 6      the header's length is set to where its JSON ends
 //     bit 7      the SHA-256 at the end is made right
 //
@@ -16,9 +16,11 @@ import Threading
 // them what a failing disk does. Either way a reader throws its own error and leaves the cache alone, or the cache
 // is a whole one that can be saved again, byte for byte, and continued.
 
+private let rotary = RotaryShape(
+    pairing: .halfSplit, frequencies: (0..<8).map { pow(0.1, Double($0) / 2) })
 private let shape = CacheShape(layers: [
-    LayerShape(queryHeads: 2, kvHeads: 1, headSize: 16),
-    LayerShape(queryHeads: 2, kvHeads: 2, headSize: 16, slidingWindow: 40),
+    LayerShape(queryHeads: 2, kvHeads: 1, headSize: 16, rotary: rotary),
+    LayerShape(queryHeads: 2, kvHeads: 2, headSize: 16, slidingWindow: 40, rotary: rotary),
 ])
 private let fingerprint = [UInt8](repeating: 7, count: 32)
 
@@ -30,6 +32,9 @@ private let policies: [CachePolicy] = {
         policy.keyNormalization?.tokens = 0
         return policy
     }
+    let lookups = CachePolicy.presets.filter { preset in
+        preset.formats.contains { $0.codebook != nil || $0.rotated != nil }
+    }
     var mixed = small(.innerQHybrid)
     mixed.name = "mixed"
     mixed.keyNormalization = KeyNormalization(
@@ -39,7 +44,12 @@ private let policies: [CachePolicy] = {
             layers: [-1], keys: .float16, values: .grouped(GroupedFormat(bits: 8, axis: .token)),
             windows: CacheWindows(sink: 0, recent: 40))
     ]
-    return CachePolicy.presets.map(small) + [mixed]
+    // Inputs name policies by number: new ones go to the end.
+    let grouped = CachePolicy.presets.filter { !lookups.contains($0) }
+    let quantized = CachePolicy.kvQuant(bits: 3, outliers: 0.05)
+    return (grouped.map(small) + [mixed] + lookups.map(small)) + [
+        small(quantized.online(tokens: 16))
+    ]
 }()
 
 private struct Flags {
@@ -49,7 +59,7 @@ private struct Flags {
     static let headerLength: UInt8 = 1 << 6
     static let checksum: UInt8 = 1 << 7
 
-    var policy: CachePolicy { policies[Int(byte & 15) % policies.count] }
+    var policy: CachePolicy { policies[Int(byte & 31) % policies.count] }
     func has(_ flag: UInt8) -> Bool { byte & flag != 0 }
 }
 
@@ -59,7 +69,7 @@ private let workers = WorkerPool(threads: 1)
 
 private func makeCache(_ policy: CachePolicy, _ shape: CacheShape = shape) -> SequenceCache {
     do {
-        return try SequenceCache(shape: shape, policy: policy, workers: workers)
+        return try SequenceCache.sample(shape: shape, policy: policy, workers: workers)
     } catch {
         fatalError("\(policy.name): \(error)")
     }
@@ -111,6 +121,12 @@ public func fuzzInitialize(
         for (number, policy) in policies.enumerated() {
             let json = Data([UInt8(number) | Flags.policyJSON]) + policy.json()
             try json.write(to: URL(fileURLWithPath: folder + "/policy-\(policy.name)"))
+            if policy.needsCalibration {
+                try CacheCalibration.sample(for: shape, policy: policy).write(to: path)
+                let flags = Flags.policyJSON | Flags.headerLength | Flags.checksum
+                try (Data([flags]) + Data(contentsOf: URL(fileURLWithPath: path)))
+                    .write(to: URL(fileURLWithPath: folder + "/calibration-\(policy.name)"))
+            }
             for tokens in [0, 5, 70] {
                 let cache = makeCache(policy)
                 if tokens > 0 { append(tokens, to: cache) }
@@ -139,13 +155,14 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard let first = input.first else { return 0 }
     let flags = Flags(byte: first)
     var rest = Array(input.dropFirst())
-    if flags.has(Flags.policyJSON) {
+    let isCalibration = flags.has(Flags.policyJSON) && rest.first == UInt8(ascii: "I")
+    if flags.has(Flags.policyJSON), !isCalibration {
         readPolicy(Data(rest))
         return 0
     }
     if flags.has(Flags.headerLength) { repairHeaderLength(&rest) }
     if flags.has(Flags.checksum) { repairChecksum(&rest) }
-    readSnapshot(rest, policy: flags.policy)
+    if isCalibration { readCalibration(rest) } else { readSnapshot(rest, policy: flags.policy) }
     return 0
 }
 
@@ -216,6 +233,37 @@ private func repairHeaderLength(_ file: inout [UInt8]) {
 private func repairChecksum(_ file: inout [UInt8]) {
     guard file.count >= 32 else { return }
     file.replaceSubrange((file.count - 32)..., with: SHA256.hash(data: file.dropLast(32)))
+}
+
+// MARK: - Calibrations
+
+private func readCalibration(_ bytes: [UInt8]) {
+    save(bytes)
+    let calibration: CacheCalibration
+    do throws(CalibrationFileError) {
+        calibration = try CacheCalibration.read(path)
+    } catch {
+        check(!error.description.isEmpty, "an error without a text")
+        return
+    }
+    do throws(CalibrationFileError) {
+        try calibration.write(to: path)
+        check(
+            try CacheCalibration.read(path) == calibration,
+            "a calibration is another one after writing and reading it")
+    } catch {
+        fatalError("a calibration that was read cannot be written and read again: \(error)")
+    }
+    for policy in policies where policy.needsCalibration {
+        do throws(PolicyError) {
+            let cache = try SequenceCache(
+                shape: shape, policy: policy, calibration: calibration, workers: workers)
+            append(70, to: cache)
+            checkBytes(cache)
+        } catch {
+            check(!error.description.isEmpty, "an error without a text")
+        }
+    }
 }
 
 // MARK: - Policies

@@ -1,5 +1,6 @@
 import CUDABackend
 import CUDADriver
+import Foundation
 public import KVCache
 import ModelFiles
 
@@ -10,6 +11,8 @@ import ModelFiles
 public struct Capabilities: Sendable, Codable {
     /// How keys or values of a preset are stored.
     public struct Format: Sendable, Codable {
+        /// "float16", "grouped", "codebook" or "rotated".
+        public var kind: String
         /// Bits of a code; `nil` for float16.
         public var bits: Int?
         /// The axis that a group of 32 lies along.
@@ -17,18 +20,56 @@ public struct Capabilities: Sendable, Codable {
         public var mode: QuantizationMode?
         public var levels: LevelSet?
         public var scaleFit: ScaleFit?
-        /// Scales and zero points included.
+        /// KVQuant's parameters.
+        public var codebook: CodebookFormat?
+        /// TurboQuant's parameters.
+        public var rotated: RotatedFormat?
+        /// With all that is stored beside the codes, at head size 128 and 8 KV heads.
         public var bitsPerElement: Double
 
         init(_ format: TensorFormat) {
-            bitsPerElement = format.bitsPerElement
-            guard let grouped = format.grouped else { return }
-            bits = grouped.bits
-            axis = grouped.axis
-            mode = grouped.mode
-            // Levels are a matter of symmetric codes.
-            levels = grouped.mode == .asymmetric ? nil : grouped.levels
-            scaleFit = grouped.mode == .asymmetric ? nil : grouped.scaleFit
+            bitsPerElement = format.bitsPerElement()
+            switch format {
+            case .float16: kind = "float16"
+            case .grouped(let grouped):
+                kind = "grouped"
+                bits = grouped.bits
+                axis = grouped.axis
+                mode = grouped.mode
+                // Levels are a matter of symmetric codes.
+                levels = grouped.mode == .asymmetric ? nil : grouped.levels
+                scaleFit = grouped.mode == .asymmetric ? nil : grouped.scaleFit
+            case .codebook(let format):
+                kind = "codebook"
+                bits = format.bits
+                codebook = format
+            case .rotated(let format):
+                kind = "rotated"
+                bits = format.bits
+                rotated = format
+            }
+        }
+
+        /// "3 along channels, symmetric, fullRange"; "nuq3 per channel, 1 % outliers, pre-RoPE"; "rotated 4".
+        public var summary: String {
+            if let codebook {
+                let kind =
+                    switch codebook.levels {
+                    case .fitted: "nuq"
+                    case .normalFloat: "nf"
+                    case .uniform: "int"
+                    }
+                let share = (codebook.outliers * 1e4).rounded() / 100
+                return "\(kind)\(codebook.bits) per \(codebook.vector.rawValue)"
+                    + (share > 0 ? ", \(share.formatted()) % outliers" : "")
+                    + (codebook.preRotary ? ", pre-RoPE" : "")
+            }
+            if let rotated {
+                return "rotated \(rotated.bits)" + (rotated.hasResidual ? ", 1 of residual" : "")
+            }
+            guard let bits, let axis, let mode else { return kind }
+            return "\(bits) along \(axis.rawValue)s, \(mode.rawValue)"
+                + (levels.map { ", \($0.rawValue)" } ?? "")
         }
     }
 
@@ -44,6 +85,8 @@ public struct Capabilities: Sendable, Codable {
         /// Newest tokens that stay in float16: from this many to 31 more.
         public var recent: Int
         public var keyNormalization: KeyNormalization?
+        /// Whether it needs what `innerq calibrate` makes of a model.
+        public var needsCalibration: Bool
         /// Whether CUDA kernels read and write it, too.
         public var cuda: Bool
 
@@ -82,6 +125,8 @@ public struct Capabilities: Sendable, Codable {
     public struct CUDA: Sendable, Codable {
         /// Head sizes; no others run.
         public var headSizes: [Int]
+        /// Those that codebooks and rotated formats run with.
+        public var lookupHeadSizes: [Int]
         /// Query heads of a KV head, at most.
         public var mostRatio: Int
         /// Names of the GPUs that can be used.
@@ -91,8 +136,9 @@ public struct Capabilities: Sendable, Codable {
 
         static var current: CUDA {
             var cuda = CUDA(
-                headSizes: DeviceCapability.headSizes, mostRatio: DeviceCapability.mostRatio,
-                devices: [])
+                headSizes: DeviceCapability.headSizes,
+                lookupHeadSizes: DeviceCapability.lookupHeadSizes,
+                mostRatio: DeviceCapability.mostRatio, devices: [])
             do throws(CUDAError) {
                 cuda.devices = try CUDADevice.all().map(\.name)
                 if cuda.devices.isEmpty { cuda.reason = CUDAError.noDevice.description }
@@ -108,9 +154,11 @@ public struct Capabilities: Sendable, Codable {
             presets: CachePolicy.presets.map { policy in
                 Preset(
                     name: policy.name, keys: Format(policy.keys), values: Format(policy.values),
-                    bitsPerElement: (policy.keys.bitsPerElement + policy.values.bitsPerElement) / 2,
+                    bitsPerElement: (policy.keys.bitsPerElement() + policy.values.bitsPerElement())
+                        / 2,
                     sink: policy.windows.sink, recent: policy.windows.recent,
                     keyNormalization: policy.keyNormalization,
+                    needsCalibration: policy.needsCalibration,
                     cuda: DeviceCapability.supports(policy))
             },
             headSizes: ModelConfiguration.supportedHeadSizes,

@@ -1,3 +1,4 @@
+@_exported public import Calibration
 @_exported public import Generation
 @_exported public import KVCache
 @_exported public import ModelFiles

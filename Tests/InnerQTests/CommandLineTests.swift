@@ -8,6 +8,7 @@ struct CommandLineTests {
     let model = ["--model", CommandLineRun.model]
     static let commands = [
         "generate", "chat", "perplexity", "plan", "inspect", "formats", "verify", "pull",
+        "calibrate",
     ]
 
     // MARK: - Usage
@@ -36,6 +37,11 @@ struct CommandLineTests {
         ["perplexity"], ["perplexity", "--file", "f", "--offsets", "1,x"],
         ["perplexity", "--file", "f", "--offsets", "1", "--windows", "2"],
         ["plan", "--memory", "lots"], ["plan", "--batch", "0"], ["pull"],
+        ["calibrate", "-o", "f"], ["calibrate", "--text", "f"],
+        ["calibrate", "--text", "f", "-o", "f", "--bits", "5"],
+        ["calibrate", "--text", "f", "-o", "f", "--outliers", "0.5"],
+        ["calibrate", "--text", "f", "-o", "f", "--outliers", "x"],
+        ["calibrate", "--text", "f", "-o", "f", "--weights", "mine"],
         ["bench", "attention", "--heads", "5", "--kv-heads", "2"],
         ["bench", "attention", "--batch", "65"], ["bench", "attention", "--lengths", "many"],
         ["bench", "attention", "--head-size", "100"], ["verify", "--device", "tpu"],
@@ -67,6 +73,7 @@ struct CommandLineTests {
         try fails(["generate", long] + model, saying: "context of 256")
         try fails(["perplexity", "--file", "/nowhere"] + model, saying: "/nowhere")
         try fails(["verify", "--vectors", "/nowhere"], saying: "/nowhere")
+        try fails(["calibrate", "--text", "/nowhere", "-o", "f"] + model, saying: "no such file")
         try fails(["pull", "gpt-5"], saying: "smollm2-135m")
     }
 
@@ -176,6 +183,40 @@ struct CommandLineTests {
         let table = try CommandLineRun(arguments)
         #expect(table.output.contains("against float16"))
         #expect(table.code == 0)
+    }
+
+    @Test func calibrateWritesAFileForTheModel() throws {
+        let text = (0..<60).map { "Sentence number \($0 * 7919 % 101). " }.joined()
+        let file = try CommandLineRun.temporaryFile(text)
+        let output = try CommandLineRun.temporaryFile()
+        defer {
+            for path in [file, output, output + ".partial"] {
+                try? FileManager.default.removeItem(atPath: path)
+            }
+        }
+        let arguments =
+            ["calibrate", "--text", file, "-o", output, "--samples", "4", "--length", "100"] + model
+        let short = try CommandLineRun(arguments + ["--samples", "100"])
+        #expect(short.code == 1)
+        #expect(short.errors.contains("Give a longer text"))
+        let run = try CommandLineRun(arguments + ["--bits", "3,2", "--outliers", "0.01", "--json"])
+        #expect(run.code == 0, "\(run.errors)")
+        let report = try run.object()
+        let result = try #require(report["result"] as? [String: Any])
+        #expect(result["resumedSamples"] as? Int == 0)
+        #expect((result["perplexity"] as? Double ?? 0) > 1)
+        #expect((result["spoolBytes"] as? Int ?? 0) > 4 * 100 * 128 * 8 * 2)
+        // Keys and values, two kinds of bits, two layers.
+        #expect((result["fits"] as? [Any])?.count == 8)
+        let calibration = try CacheCalibration.read(output)
+        let checkpoint = try Checkpoint.open(path: CommandLineRun.model)
+        try calibration.check(
+            fingerprint: checkpoint.fingerprint(), shape: checkpoint.configuration.cacheShape)
+        #expect(calibration.source.length == 100)
+        let table = try CommandLineRun(arguments + ["--memory", "1GiB"])
+        #expect(table.code == 0)
+        #expect(table.output.contains("keys, 4 bits, per channel, 1 % outliers, before RoPE"))
+        #expect(table.errors.contains("perplexity"))
     }
 
     @Test func planCountsWhatIsAllocated() throws {

@@ -58,6 +58,28 @@ import Testing
         let cuda = Capabilities.current.cuda
         let sizes = cuda.headSizes.map(String.init).joined(separator: ", ")
         #expect(article.contains("Head sizes are \(sizes); up to \(cuda.mostRatio) query heads"))
+        let lookupSizes = cuda.lookupHeadSizes.map(String.init).joined(separator: ", ")
+        #expect(
+            article.contains("Codebooks and rotated formats run with head sizes \(lookupSizes)."))
         #expect(Capabilities.current.presets.filter { !$0.cuda }.isEmpty)
+    }
+
+    @Test(arguments: [VectorError.Distribution.normal, .outliers], 1...4)
+    func distortionsOfRotatedFormatsAreWhatThePageSays(
+        distribution: VectorError.Distribution, bits: Int
+    ) throws {
+        let path = CommandLineRun.tests.deletingLastPathComponent()
+            .appendingPathComponent("docs/methods/turboquant.md")
+        let page = try String(contentsOf: path, encoding: .utf8)
+        let format = TensorFormat.rotated(RotatedFormat(bits: bits))
+        let error = try #require(VectorError.measure(format, headSize: 128, distribution))
+        let start = "| 128 | \(distribution.rawValue) | \(error.name) | "
+        let row = try #require(page.split(separator: "\n").first { $0.hasPrefix(start) })
+        let cells = row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+        let written = try [3, 4, 5, 6].map { try #require(Double(cells[$0])) }
+        #expect(abs(written[0] - error.bitsPerElement) < 0.51e-3)
+        #expect(abs(written[1] - error.distortion) < 0.51e-4)
+        #expect(abs(written[2] - error.productError) < 0.51e-4)
+        #expect(abs(written[3] - error.gain) < 0.51e-4)
     }
 }

@@ -74,4 +74,22 @@ import Testing
         #expect(abs(rmse(3, .asymmetric, .official) - 0.168) < 0.01)
         #expect(abs(rmse(2, .hybrid, .kernel) - 0.370) < 0.01)
     }
+
+    @Test(arguments: [(1, 0.3634), (2, 0.1175), (3, 0.0345), (4, 0.0095)])
+    func distortionOfRotatedFormatsIsThePublishedOne(bits: Int, published: Double) throws {
+        let format = TensorFormat.rotated(RotatedFormat(bits: bits))
+        let error = try #require(VectorError.measure(format, headSize: 128, .normal))
+        #expect(abs(error.distortion / published - 1) < 0.03, "\(error.distortion)")
+        // The error of a vector points anywhere, so products have the same.
+        #expect(abs(error.productError / error.distortion - 1) < 0.1, "\(error.productError)")
+        #expect(abs(error.gain - (1 - error.distortion)) < 0.002, "\(error.gain)")
+    }
+
+    @Test func residualsOfRotatedFormatsKeepTheSizeOfProducts() throws {
+        for bits in 2...4 {
+            let format = TensorFormat.rotated(RotatedFormat(bits: bits, hasResidual: true))
+            let error = try #require(VectorError.measure(format, headSize: 128, .normal))
+            #expect(abs(error.gain - 1) < 0.003, "\(bits): \(error.gain)")
+        }
+    }
 }

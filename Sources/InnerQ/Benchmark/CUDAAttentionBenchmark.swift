@@ -12,7 +12,7 @@ extension AttentionBenchmark {
         isCancelled: () -> Bool = { false }
     ) throws -> Report {
         for load in loads {
-            let shape = CacheShape(layers: [load.shape])
+            let shape = CacheShape(layers: [load.shape]).withRotary(for: load.policy)
             try load.policy.validate(for: shape)
             try DeviceCapability.check(policy: load.policy, shape: shape)
         }

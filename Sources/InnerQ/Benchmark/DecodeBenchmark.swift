@@ -53,7 +53,8 @@ package final class DecodeBenchmark {
     private let clock = ContinuousClock()
 
     package init(
-        model: TransformerModel, policy: CachePolicy, tokens: Int, prefill: Int, repeats: Int,
+        model: TransformerModel, policy: CachePolicy, calibration: CacheCalibration? = nil,
+        tokens: Int, prefill: Int, repeats: Int,
         isCancelled: @escaping @Sendable () -> Bool
     ) throws(PolicyError) {
         self.model = model
@@ -63,7 +64,9 @@ package final class DecodeBenchmark {
         self.isCancelled = isCancelled
         workspace = model.makeWorkspace()
         filled = try SequenceCache(
-            shape: model.cacheShape, policy: policy, workers: model.workers)
+            shape: model.cacheShape, policy: policy,
+            calibration: calibration ?? .sample(for: model.cacheShape, policy: policy),
+            workers: model.workers)
     }
 
     private func random(_ count: Int) -> [Int32] {

@@ -11,7 +11,7 @@ enum FilledCache {
         workers: WorkerPool
     ) throws(PolicyError) -> SequenceCache {
         let whole = CacheShape(layers: [shape])
-        let cache = try SequenceCache(shape: whole, policy: policy, workers: workers)
+        let cache = try SequenceCache.sample(shape: whole, policy: policy, workers: workers)
         let schedule = cache.layers[0].schedule
         // A whole number of tiles shorter, so that both have as many recent tokens.
         let rest = (tokens - schedule.firstSeal) % TileLayout.tokens
@@ -22,7 +22,7 @@ enum FilledCache {
             append(tokens, to: cache.layers[0])
             return cache
         }
-        let source = try SequenceCache(shape: whole, policy: policy, workers: workers)
+        let source = try SequenceCache.sample(shape: whole, policy: policy, workers: workers)
         append(sample, to: source.layers[0])
         // The pointers are valid inside the closure only.
         var pages: [[UInt8]] = []

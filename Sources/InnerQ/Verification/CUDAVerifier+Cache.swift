@@ -10,9 +10,9 @@ extension CUDAVerifier {
         // float32 sums with key means that are many times the keys.
         var unpacked = VerificationCheck(name: "cuda unpack \(policy.name)", tolerance: 2e-5)
         var copied = VerificationCheck(name: "cuda copies \(policy.name)", tolerance: 0)
-        for d in sizes {
+        for d in sizes(policy) {
             for window in d == 64 ? [nil, 150] : [nil] {
-                try cache(policy, shape(d, window: window), &bytes, &unpacked, &copied)
+                try cache(policy, shape(d, window: window, for: policy), &bytes, &unpacked, &copied)
             }
         }
         return [bytes, unpacked, copied]
@@ -23,7 +23,7 @@ extension CUDAVerifier {
         _ unpacked: inout VerificationCheck, _ copied: inout VerificationCheck
     ) throws {
         let whole = CacheShape(layers: [shape])
-        let host = try SequenceCache(shape: whole, policy: policy, workers: workers)
+        let host = try SequenceCache.sample(shape: whole, policy: policy, workers: workers)
         let cache = try makeCache(shape, policy, mostTokens: 4096)
         let layer = host.layers[0]
         let (d, kv) = (shape.headSize, shape.kvHeads)
@@ -66,7 +66,8 @@ extension CUDAVerifier {
     func compare(
         _ cache: DeviceCache, _ host: SequenceCache, _ check: inout VerificationCheck
     ) throws {
-        let found = try SequenceCache(shape: host.shape, policy: host.policy, workers: workers)
+        let found = try SequenceCache(
+            shape: host.shape, policy: host.policy, calibration: host.calibration, workers: workers)
         try cache.store(into: found)
         check.cases += 1
         var expected: [[UInt8]] = []

@@ -12,12 +12,13 @@ extension CUDAVerifier {
         let attentions = [
             try PromptAttention(device), try PromptAttention(device, mostUnpacked: 70),
         ]
-        for d in sizes {
+        for d in sizes(policy) {
             for window in [nil, 150] {
                 for (index, attention) in attentions.enumerated() {
                     try prompt(
-                        policy, shape(d, ratio: index == 0 ? 2 : 3, window: window), attention,
-                        &outputs, &bytes)
+                        policy,
+                        shape(d, ratio: index == 0 ? 2 : 3, window: window, for: policy),
+                        attention, &outputs, &bytes)
                 }
             }
         }
@@ -28,7 +29,7 @@ extension CUDAVerifier {
         _ policy: CachePolicy, _ shape: LayerShape, _ attention: PromptAttention,
         _ outputs: inout VerificationCheck, _ bytes: inout VerificationCheck
     ) throws {
-        let host = try SequenceCache(
+        let host = try SequenceCache.sample(
             shape: CacheShape(layers: [shape]), policy: policy, workers: workers)
         let cache = try makeCache(shape, policy, mostTokens: 1024)
         let reference = LayerAttention(workers: workers)

@@ -64,19 +64,80 @@ final class CUDAVerifier {
             make(
                 "k3 v16", format(3, .channel), nil, sink: 32, recent: 32,
                 normalization: .published),
+        ].compactMap { $0 } + lookups
+    }()
+
+    /// Lookup formats that no preset has: ranges from the sequence itself, other vectors, mixed with groups and float16.
+    private static let lookups: [CachePolicy] = {
+        func make(
+            _ name: String, _ keys: TensorFormat, _ values: TensorFormat, sink: Int, recent: Int,
+            normalization: KeyNormalization? = nil
+        ) -> CachePolicy {
+            CachePolicy(
+                name: name, keys: keys, values: values,
+                windows: CacheWindows(sink: sink, recent: recent), keyNormalization: normalization)
+        }
+        func rotated(_ bits: Int, seed: UInt64 = 1) -> TensorFormat {
+            .rotated(RotatedFormat(bits: bits, seed: seed))
+        }
+        let base = CachePolicy.innerQBase
+        let quantized = CachePolicy.kvQuant(bits: 3, outliers: 0.01)
+        return [
+            quantized.online(tokens: 150),
+            CachePolicy.preset(named: "kvquant-nf4-5%-post-vchannel"),
+            CachePolicy.preset(named: "kvquant-int2-0.3%-token"),
+            CachePolicy.preset(named: "turboquant-2-1"),
+            CachePolicy.preset(named: "turboquant-1-4"),
+            make("kvquant keys, grouped values", quantized.keys, base.values, sink: 5, recent: 17),
+            make(
+                "normalized keys, kvquant values", base.keys, quantized.values, sink: 32,
+                recent: 0, normalization: .published),
+            make(
+                "innerq keys, turboquant values", base.keys, rotated(3), sink: 32, recent: 96,
+                normalization: base.withStatistics(fromTokens: 256).keyNormalization),
+            make("turboquant keys, float16", rotated(4), .float16, sink: 0, recent: 33),
+            make(
+                "turboquant keys, kvquant values", rotated(2), quantized.values, sink: 1, recent: 0),
+            make("two rotations", rotated(3), rotated(3, seed: 2), sink: 40, recent: 64),
         ].compactMap { $0 }
     }()
 
-    func shape(_ d: Int, ratio: Int = 2, window: Int? = nil) -> LayerShape {
-        LayerShape(
-            queryHeads: CUDAVerification.kvHeads * ratio, kvHeads: CUDAVerification.kvHeads,
-            headSize: d, slidingWindow: window)
+    /// Policies whose keys are turned in pairs of neighbouring channels; those of others are halves of a head apart.
+    private static let interleaved = ["kvquant-nuq4-1%", "kvquant-nuq2", "kvquant-int2-0.3%-token"]
+
+    /// Whether keys or values have codes that choose from a table.
+    static func hasLookup(_ policy: CachePolicy) -> Bool {
+        policy.formats.contains { $0.codebook != nil || $0.rotated != nil }
     }
 
-    /// Ratios that a policy is checked with: all for presets.
+    /// Head sizes that a policy is checked with.
+    func sizes(_ policy: CachePolicy) -> [Int] {
+        Self.hasLookup(policy)
+            ? sizes.filter(DeviceCapability.lookupHeadSizes.contains) : sizes
+    }
+
+    /// Decode attention multiplies values of lookup formats as float16, and turns keys by float16 cosines and sines.
+    func decodeTolerance(_ policy: CachePolicy) -> Double {
+        policy.keys.codebook?.preRotary == true ? 1e-2 : Self.hasLookup(policy) ? 5e-3 : 1e-3
+    }
+
+    func shape(
+        _ d: Int, ratio: Int = 2, window: Int? = nil, for policy: CachePolicy? = nil
+    ) -> LayerShape {
+        let shape = LayerShape(
+            queryHeads: CUDAVerification.kvHeads * ratio, kvHeads: CUDAVerification.kvHeads,
+            headSize: d, slidingWindow: window)
+        guard let policy else { return shape }
+        return shape.withRotary(
+            for: policy,
+            pairing: Self.interleaved.contains(policy.name) ? .interleaved : .halfSplit)
+    }
+
+    /// Ratios that a policy is checked with: all for presets without tables.
     func ratios(_ policy: CachePolicy) -> [Int] {
-        isQuick || !CachePolicy.presets.contains { $0.name == policy.name }
-            ? [1, 4] : CUDAVerification.ratios
+        let isPreset = CachePolicy.presets.contains { $0.name == policy.name }
+        guard !isQuick, isPreset else { return [1, 4] }
+        return Self.hasLookup(policy) ? [1, 4, 8] : CUDAVerification.ratios
     }
 
     /// Lengths at, one below and one above what changes something.
@@ -100,13 +161,13 @@ final class CUDAVerifier {
             if context.device.capability.architecture == "sm_90a" {
                 variants.insert(.prefill(headSize: d, hopper: true))
             }
-            for policy in policies {
+            for policy in policies where sizes(policy).contains(d) {
                 let layer = DeviceLayout(
-                    shape: CacheShape(layers: [shape(d)]), policy: policy,
+                    shape: CacheShape(layers: [shape(d, for: policy)]), policy: policy,
                     granularity: device.granularity
                 ).layers[0]
-                variants.insert(.seal(layer.policy, headSize: d))
-                variants.insert(.unpack(layer.policy, headSize: d))
+                for seal in SealLaunch.all(layer) { variants.insert(seal.variant) }
+                variants.insert(.unpack(layer))
                 for ratio in ratios(policy) {
                     let heads = layer.with(queryHeads: CUDAVerification.kvHeads * ratio)
                     variants.insert(DecodeShape.choices(heads, sequences: 1)[0].variant)
@@ -131,9 +192,10 @@ final class CUDAVerifier {
     func makeCache(
         _ shape: LayerShape, _ policy: CachePolicy, mostTokens: Int
     ) throws -> DeviceCache {
-        try DeviceCache(
-            shape: CacheShape(layers: [shape]), policy: policy, mostTokens: mostTokens,
-            memory: device, kernels: device)
+        let shape = CacheShape(layers: [shape])
+        return try DeviceCache(
+            shape: shape, policy: policy, calibration: .sample(for: shape, policy: policy),
+            mostTokens: mostTokens, memory: device, kernels: device)
     }
 
     func random(_ count: Int, seed: UInt64) -> [Float] {

@@ -14,6 +14,8 @@ public enum KernelVerification {
         for kernels in AttentionKernels.all {
             progress("\(kernels.name): tiles")
             checks += tiles(kernels)
+            progress("\(kernels.name): table codes")
+            checks += lookups(kernels)
             progress("\(kernels.name): softmax")
             checks.append(softmax(kernels))
             for policy in CachePolicy.presets {
@@ -143,7 +145,7 @@ public enum KernelVerification {
             let k = (0..<last * 2 * d).map { numbers.normal() + ($0 % d == 0 ? 5 : 0) }
             let v = (0..<last * 2 * d).map { _ in numbers.normal() }
             for chunk in [1, 50] {
-                let cache = LayerCache(shape: shape, policy: policy.layer(0, of: 1))
+                let cache = LayerCache.sample(shape: shape, policy: policy)
                 let attention = LayerAttention(workers: workers, kernels: kernels)
                 var done = 0
                 for edge in edges {
