@@ -23,7 +23,7 @@ extension DeviceCache {
                     }
                 }
             }
-            keys.fix(skip: 0, count: count) { token, channel in
+            keys.fix(count: count) { token, channel in
                 let (tile, slot) = (token / TileLayout.tokens, token % TileLayout.tokens)
                 return all[(tile * kvHeads * d + channel) * TileLayout.tokens + slot]
             }
@@ -31,7 +31,7 @@ extension DeviceCache {
         }
         if var values = states[layer].codebooks?.values, values.takesRanges {
             let halves = try unsealed(layer: layer, .values)
-            values.fix(skip: 0, count: count) { token, channel in
+            values.fix(count: count) { token, channel in
                 let (tile, slot) = (token / TileLayout.tokens, token % TileLayout.tokens)
                 let start = first + (tile * kvHeads + channel / d) * tileSize
                 return Float(Float16(bitPattern: halves[start + slot * d + channel % d]))
@@ -103,9 +103,4 @@ extension DeviceCache {
             throw .policy(error)
         }
     }
-}
-
-extension TensorCodebook {
-    /// Whether static ranges come from the sequence itself.
-    fileprivate var takesRanges: Bool { format.vector == .channel && format.statistics > 0 }
 }

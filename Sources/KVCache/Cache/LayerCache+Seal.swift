@@ -118,7 +118,7 @@ extension LayerCache {
         let count = schedule.firstSeal
         let skip = schedule.sink
         let tiles = (count - skip + TileLayout.tokens - 1) / TileLayout.tokens
-        if var keys = codebooks?.keys, keys.format.vector == .channel, keys.format.statistics > 0 {
+        if var keys = codebooks?.keys, keys.takesRanges {
             turns?.reserve(tiles: tiles)
             var all = [Float](
                 repeating: 0, count: tiles * shape.kvHeads * d * TileLayout.tokens)
@@ -133,16 +133,14 @@ extension LayerCache {
                     }
                 }
             }
-            keys.fix(skip: 0, count: count - skip) { token, channel in
+            keys.fix(count: count - skip) { token, channel in
                 let (tile, slot) = (token / TileLayout.tokens, token % TileLayout.tokens)
                 return all[(tile * shape.kvHeads * d + channel) * TileLayout.tokens + slot]
             }
             codebooks?.keys = keys
         }
-        if var values = codebooks?.values, values.format.vector == .channel,
-            values.format.statistics > 0
-        {
-            values.fix(skip: 0, count: count - skip) { token, channel in
+        if var values = codebooks?.values, values.takesRanges {
+            values.fix(count: count - skip) { token, channel in
                 let tile = rawValues(raw[token / TileLayout.tokens], channel / d)
                     .assumingMemoryBound(to: UInt16.self)
                 return Float(

@@ -21,7 +21,7 @@ extension GradientPass {
             scratch: buffers.attentionScratch.pointer)
         let turn = rowTurn(layer: layer)
         let (querySize, kvSize) = (configuration.querySize, configuration.kvSize)
-        let table = table(model.rotaryKind(layer: layer))
+        let table = table(model.configuration.rotaryKind(layer: layer))
         Elementwise.eachRow(count, model.workers) { token in
             let angles = table + token * turn.headSize
             turn.turnBack(

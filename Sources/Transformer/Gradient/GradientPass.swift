@@ -103,7 +103,7 @@ struct GradientPass {
         let rowSize = querySize + 2 * kvSize
         let size = configuration.headSize
         let (queryNorm, keyNorm) = (weights.queryNorm?.pointer, weights.keyNorm?.pointer)
-        let table = table(model.rotaryKind(layer: layer))
+        let table = table(model.configuration.rotaryKind(layer: layer))
         let first = rows.lowerBound
         Elementwise.eachRow(rows.count, model.workers) { row in
             let source = wide + row * rowSize
@@ -137,7 +137,7 @@ struct GradientPass {
     func rowTurn(layer: Int) -> RowTurn {
         RowTurn(
             headSize: configuration.headSize,
-            pairing: model.rotary[model.rotaryKind(layer: layer)].pairing)
+            pairing: model.rotary[model.configuration.rotaryKind(layer: layer)].pairing)
     }
 
     /// `summed` = input + attention's contribution; `projected` = that before its norm.

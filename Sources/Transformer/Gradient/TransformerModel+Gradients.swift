@@ -85,15 +85,7 @@ extension TransformerModel {
 
     /// How a layer's RoPE turns keys.
     package func rotaryShape(layer: Int) -> RotaryShape {
-        let frequencies = rotary[rotaryKind(layer: layer)]
-        return RotaryShape(
-            pairing: frequencies.pairing == .interleaved ? .interleaved : .halfSplit,
-            frequencies: frequencies.frequencies)
-    }
-
-    /// Index into ``rotary``.
-    func rotaryKind(layer: Int) -> Int {
-        configuration.localRotary != nil && configuration.slidingWindows[layer] != nil ? 1 : 0
+        rotary[configuration.rotaryKind(layer: layer)].shape
     }
 
     /// Attention of one layer over a sample.

@@ -58,15 +58,17 @@ package struct TensorCodebook: Sendable {
         derive()
     }
 
-    /// Takes each channel's range from tokens `skip ..< count` of the sequence itself: the percentiles that leave out the
-    /// share of outliers, half of it on each side, interpolated linearly.
+    /// Whether static ranges come from the sequence itself.
+    package var takesRanges: Bool { format.vector == .channel && format.statistics > 0 }
+
+    /// Takes each channel's range from `count` tokens of the sequence itself: the percentiles that leave out the share of
+    /// outliers, half of it on each side, interpolated linearly.
     package mutating func fix(
-        skip: Int, count: Int, value: (_ token: Int, _ channel: Int) -> Float
+        count: Int, value: (_ token: Int, _ channel: Int) -> Float
     ) {
-        let first = skip < count ? skip : 0
-        var sorted = [Float](repeating: 0, count: count - first)
+        var sorted = [Float](repeating: 0, count: count)
         for channel in 0..<lows.count {
-            for token in first..<count { sorted[token - first] = value(token, channel) }
+            for token in 0..<count { sorted[token] = value(token, channel) }
             sorted.sort()
             lows[channel] = Self.percentile(sorted, format.outliers / 2)
             highs[channel] = Self.percentile(sorted, 1 - format.outliers / 2)
