@@ -59,10 +59,13 @@ let package = Package(
             name: "Generation",
             dependencies: ["Transformer", "KVCache", "ModelFiles", "Threading"],
             swiftSettings: swift),
+        // Questions and their scoring: no model, so that it builds and tests in seconds.
+        .target(name: "Tasks", swiftSettings: swift),
         .target(
             name: "InnerQ",
             dependencies: [
-                "Calibration", "Generation", "Transformer", "KVCache", "ModelFiles", "Threading",
+                "Calibration", "Tasks", "Generation", "Transformer",
+                "KVCache", "ModelFiles", "Threading",
                 "CPUKernels", "CUDADriver", "CUDABackend",
             ],
             swiftSettings: swift),
@@ -108,7 +111,11 @@ let package = Package(
             dependencies: ["Calibration", "Transformer", "KVCache", "ModelFiles", "Threading"],
             swiftSettings: swift),
         .testTarget(
-            name: "GenerationTests", dependencies: ["Generation", "Transformer", "ModelFiles"],
+            name: "GenerationTests",
+            dependencies: ["Generation", "Transformer", "ModelFiles"],
+            swiftSettings: swift),
+        .testTarget(
+            name: "TasksTests", dependencies: ["Tasks"], resources: [.copy("Fixtures")],
             swiftSettings: swift),
         .testTarget(
             name: "InnerQTests", dependencies: ["InnerQ", "KVCache"],
