@@ -59,12 +59,13 @@ let package = Package(
             name: "Generation",
             dependencies: ["Transformer", "KVCache", "ModelFiles", "Threading"],
             swiftSettings: swift),
-        // Questions and their scoring: no model, so that it builds and tests in seconds.
+        // Questions and their scoring, results and their page: no model, so that both build and test in seconds.
         .target(name: "Tasks", swiftSettings: swift),
+        .target(name: "Reports", swiftSettings: swift),
         .target(
             name: "InnerQ",
             dependencies: [
-                "Calibration", "Tasks", "Generation", "Transformer",
+                "Calibration", "Tasks", "Reports", "Generation", "Transformer",
                 "KVCache", "ModelFiles", "Threading",
                 "CPUKernels", "CUDADriver", "CUDABackend",
             ],
@@ -117,6 +118,7 @@ let package = Package(
         .testTarget(
             name: "TasksTests", dependencies: ["Tasks"], resources: [.copy("Fixtures")],
             swiftSettings: swift),
+        .testTarget(name: "ReportsTests", dependencies: ["Reports"], swiftSettings: swift),
         .testTarget(
             name: "InnerQTests", dependencies: ["InnerQ", "KVCache"],
             resources: [.copy("Fixtures")], swiftSettings: swift),
