@@ -63,9 +63,16 @@ let package = Package(
         .target(name: "Tasks", swiftSettings: swift),
         .target(name: "Reports", swiftSettings: swift),
         .target(
+            name: "Evaluation",
+            dependencies: [
+                "Tasks", "Reports", "Generation", "Transformer", "KVCache", "ModelFiles",
+                "Threading", "CPUKernels", .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: swift),
+        .target(
             name: "InnerQ",
             dependencies: [
-                "Calibration", "Tasks", "Reports", "Generation", "Transformer",
+                "Calibration", "Evaluation", "Tasks", "Reports", "Generation", "Transformer",
                 "KVCache", "ModelFiles", "Threading",
                 "CPUKernels", "CUDADriver", "CUDABackend",
             ],
@@ -113,12 +120,23 @@ let package = Package(
             swiftSettings: swift),
         .testTarget(
             name: "GenerationTests",
-            dependencies: ["Generation", "Transformer", "ModelFiles"],
+            dependencies: ["Generation", "Transformer", "ModelFiles", "ModelFixtures"],
             swiftSettings: swift),
+        // Small random models and where real ones lie, for tests.
+        .target(
+            name: "ModelFixtures", dependencies: ["Generation", "ModelFiles", "Threading"],
+            path: "Tests/ModelFixtures", swiftSettings: swift),
         .testTarget(
             name: "TasksTests", dependencies: ["Tasks"], resources: [.copy("Fixtures")],
             swiftSettings: swift),
         .testTarget(name: "ReportsTests", dependencies: ["Reports"], swiftSettings: swift),
+        .testTarget(
+            name: "EvaluationTests",
+            dependencies: [
+                "Evaluation", "Tasks", "Reports", "Generation", "Transformer", "KVCache",
+                "ModelFiles", "ModelFixtures", "Threading",
+            ],
+            swiftSettings: swift),
         .testTarget(
             name: "InnerQTests", dependencies: ["InnerQ", "KVCache"],
             resources: [.copy("Fixtures")], swiftSettings: swift),

@@ -117,6 +117,13 @@ nvrtc() {
     export INNERQ_NVRTC=$folder/$library
 }
 
+# Gets a browser, in which the tests open the report page. Without one they say themselves that they are skipped.
+browser() {
+    has chromium && return 0
+    [[ $(uname -s) == Linux ]] && has apt-get || return 1
+    (install_packages chromium fonts-dejavu-core)
+}
+
 demo() {
     build
     model
@@ -132,6 +139,7 @@ run_tests() {
     swift build -c release --build-tests
     model || say "NOTICE: $model could not be got; the tests that need it are skipped"
     nvrtc || say "NOTICE: NVRTC could not be got; the tests that compile CUDA kernels are skipped"
+    browser || say "NOTICE: Chromium could not be got; the tests that open the report page are skipped"
     say "Running the tests"
     swift test -c release --skip-build
     say "Verifying the kernels against their oracles"

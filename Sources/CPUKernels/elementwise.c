@@ -84,7 +84,64 @@ INLINE void rope_interleaved(const float *restrict x, float *restrict output, co
     }
 }
 
+// Elements whose sum is kept in float32.
+enum { RUN = 1024 };
+
+INLINE float largest(const float *restrict x, size_t count) {
+    float best[LANES];
+    for (int lane = 0; lane < LANES; lane++) best[lane] = -INFINITY;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int lane = 0; lane < LANES; lane++) best[lane] = x[i + lane] > best[lane] ? x[i + lane] : best[lane];
+    for (; i < count; i++) best[0] = x[i] > best[0] ? x[i] : best[0];
+    for (int lane = 1; lane < LANES; lane++) best[0] = best[lane] > best[0] ? best[lane] : best[0];
+    return best[0];
+}
+
+INLINE double exponential_sum(const float *restrict x, float shift, float *restrict output, size_t count) {
+    double total = 0;
+    for (size_t start = 0; start < count; start += RUN) {
+        size_t end = start + RUN < count ? start + RUN : count;
+        float sums[LANES] = {0};
+        size_t i = start;
+        for (; i + LANES <= end; i += LANES)
+            for (int lane = 0; lane < LANES; lane++) {
+                float term = exponential(x[i + lane] - shift);
+                if (output) output[i + lane] = term;
+                sums[lane] += term;
+            }
+        for (; i < end; i++) {
+            float term = exponential(x[i] - shift);
+            if (output) output[i] = term;
+            sums[0] += term;
+        }
+        for (int lane = 0; lane < LANES; lane++) total += sums[lane];
+    }
+    return total;
+}
+
+INLINE double dot(const float *restrict x, const float *restrict y, size_t count) {
+    double total = 0;
+    for (size_t start = 0; start < count; start += RUN) {
+        size_t end = start + RUN < count ? start + RUN : count;
+        float sums[LANES] = {0};
+        size_t i = start;
+        for (; i + LANES <= end; i += LANES)
+            for (int lane = 0; lane < LANES; lane++) sums[lane] += x[i + lane] * y[i + lane];
+        for (; i < end; i++) sums[0] += x[i] * y[i];
+        for (int lane = 0; lane < LANES; lane++) total += sums[lane];
+    }
+    return total;
+}
+
 #if defined(__x86_64__)
+#define DEFINE_VALUE(type, name, parameters, arguments)                                               \
+    __attribute__((target("avx2,fma"))) static type name##_avx2 parameters { return name arguments; } \
+    static type name##_baseline parameters { return name arguments; }                                 \
+    type iq_##name parameters {                                                                       \
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? name##_avx2 arguments \
+                                                                                : name##_baseline arguments; \
+    }
 #define DEFINE(name, parameters, arguments)                                                           \
     __attribute__((target("avx2,fma"))) static void name##_avx2 parameters { name arguments; }        \
     static void name##_baseline parameters { name arguments; }                                        \
@@ -93,6 +150,8 @@ INLINE void rope_interleaved(const float *restrict x, float *restrict output, co
         else name##_baseline arguments;                                                               \
     }
 #else
+#define DEFINE_VALUE(type, name, parameters, arguments) \
+    type iq_##name parameters { return name arguments; }
 #define DEFINE(name, parameters, arguments) \
     void iq_##name parameters { name arguments; }
 #endif
@@ -109,3 +168,7 @@ DEFINE(rope_half_split,
 DEFINE(rope_interleaved,
        (const float *x, float *output, const float *cosines, const float *sines, size_t pairs),
        (x, output, cosines, sines, pairs))
+DEFINE_VALUE(float, largest, (const float *x, size_t count), (x, count))
+DEFINE_VALUE(double, exponential_sum, (const float *x, float shift, float *output, size_t count),
+             (x, shift, output, count))
+DEFINE_VALUE(double, dot, (const float *x, const float *y, size_t count), (x, y, count))

@@ -26,9 +26,12 @@ public struct Capabilities: Sendable, Codable {
         public var rotated: RotatedFormat?
         /// With all that is stored beside the codes, at head size 128 and 8 KV heads.
         public var bitsPerElement: Double
+        /// In words.
+        public var summary: String
 
         init(_ format: TensorFormat) {
             bitsPerElement = format.bitsPerElement()
+            summary = format.summary
             switch format {
             case .float16: kind = "float16"
             case .grouped(let grouped):
@@ -48,28 +51,6 @@ public struct Capabilities: Sendable, Codable {
                 bits = format.bits
                 rotated = format
             }
-        }
-
-        /// "3 along channels, symmetric, fullRange"; "nuq3 per channel, 1 % outliers, pre-RoPE"; "rotated 4".
-        public var summary: String {
-            if let codebook {
-                let kind =
-                    switch codebook.levels {
-                    case .fitted: "nuq"
-                    case .normalFloat: "nf"
-                    case .uniform: "int"
-                    }
-                let share = (codebook.outliers * 1e4).rounded() / 100
-                return "\(kind)\(codebook.bits) per \(codebook.vector.rawValue)"
-                    + (share > 0 ? ", \(share.formatted()) % outliers" : "")
-                    + (codebook.preRotary ? ", pre-RoPE" : "")
-            }
-            if let rotated {
-                return "rotated \(rotated.bits)" + (rotated.hasResidual ? ", 1 of residual" : "")
-            }
-            guard let bits, let axis, let mode else { return kind }
-            return "\(bits) along \(axis.rawValue)s, \(mode.rawValue)"
-                + (levels.map { ", \($0.rawValue)" } ?? "")
         }
     }
 

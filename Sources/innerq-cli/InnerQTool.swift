@@ -67,8 +67,9 @@ struct InnerQ: AsyncParsableCommand {
             Continue a long text from a file, and see what the cache took:
               innerq generate --file book.txt --max-tokens 100
 
-            What does quantizing cost on a text, compared with float16?
-              innerq perplexity --file wiki.txt --cache float16 --cache innerq-base --cache kivi-2
+            What does a cache cost in quality, and what does it save? Which one should this model have?
+              innerq compare --caches innerq-base,innerq-small,q4 --file wiki.txt
+              innerq advise --context 8192 --memory 100MiB
 
             How much context fits into 2 GiB, before anything is loaded?
               innerq plan --model qwen2.5-coder-1.5b --memory 2GiB
@@ -79,7 +80,8 @@ struct InnerQ: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            GenerateCommand.self, ChatCommand.self, PerplexityCommand.self, PlanCommand.self,
+            GenerateCommand.self, ChatCommand.self, CompareCommand.self, EvaluateCommand.self,
+            ReportCommand.self, AdviseCommand.self, PerplexityCommand.self, PlanCommand.self,
             InspectCommand.self, FormatsCommand.self, VerifyCommand.self, PullCommand.self,
             CalibrateCommand.self, BenchCommand.self,
         ])

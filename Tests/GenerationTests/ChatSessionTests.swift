@@ -1,6 +1,7 @@
 import Generation
 import KVCache
 import ModelFiles
+import ModelFixtures
 import Testing
 
 @Suite struct ChatSessionTests {

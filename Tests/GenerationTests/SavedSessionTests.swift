@@ -2,6 +2,7 @@ import Foundation
 import Generation
 import KVCache
 import ModelFiles
+import ModelFixtures
 import Testing
 import Transformer
 

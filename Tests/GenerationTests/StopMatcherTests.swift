@@ -1,4 +1,5 @@
 import Generation
+import ModelFixtures
 import Testing
 
 @Suite struct StopMatcherTests {

@@ -8,7 +8,7 @@ struct CommandLineTests {
     let model = ["--model", CommandLineRun.model]
     static let commands = [
         "generate", "chat", "perplexity", "plan", "inspect", "formats", "verify", "pull",
-        "calibrate",
+        "calibrate", "compare", "evaluate", "report", "advise",
     ]
 
     // MARK: - Usage
@@ -42,6 +42,10 @@ struct CommandLineTests {
         ["calibrate", "--text", "f", "-o", "f", "--outliers", "0.5"],
         ["calibrate", "--text", "f", "-o", "f", "--outliers", "x"],
         ["calibrate", "--text", "f", "-o", "f", "--weights", "mine"],
+        ["compare", "--suite", "slow"], ["compare", "--measures", "text,beauty"],
+        ["compare", "--windows", "0"], ["evaluate"], ["evaluate", "gsm8k", "--samples", "0"],
+        ["evaluate", "passkey", "--depths", "50,101"], ["report"], ["advise", "--sample", "10"],
+        ["advise", "--memory", "lots"],
         ["bench", "attention", "--heads", "5", "--kv-heads", "2"],
         ["bench", "attention", "--batch", "65"], ["bench", "attention", "--lengths", "many"],
         ["bench", "attention", "--head-size", "100"], ["verify", "--device", "tpu"],
@@ -74,6 +78,13 @@ struct CommandLineTests {
         try fails(["perplexity", "--file", "/nowhere"] + model, saying: "/nowhere")
         try fails(["verify", "--vectors", "/nowhere"], saying: "/nowhere")
         try fails(["calibrate", "--text", "/nowhere", "-o", "f"] + model, saying: "no such file")
+        try fails(["compare", "--file", "/nowhere"] + model, saying: "/nowhere")
+        try fails(["evaluate", "trivia"] + model, saying: "gsm8k")
+        try fails(["evaluate", "gsm8k"] + model, saying: "needs a file")
+        try fails(["evaluate", "gsm8k", "--file", "/nowhere"] + model, saying: "/nowhere")
+        try fails(["evaluate", "humaneval", "--file", "/nowhere"] + model, saying: "--run-code")
+        try fails(["report", "/nowhere", "-o", "page.html"], saying: "/nowhere")
+        try fails(["advise", "--context", "257"] + model, saying: "256")
         try fails(["pull", "gpt-5"], saying: "smollm2-135m")
     }
 

@@ -52,6 +52,25 @@ import Testing
         }
     }
 
+    @Test(arguments: [0, 1, 15, 16, 17, 1023, 1024, 1025, 49_152]) func sums(count: Int) {
+        let x = random(count, -30...0, seed: 7)
+        let y = random(count, -2...2, seed: 8)
+        #expect(iq_largest(x, count) == x.max() ?? -.infinity)
+        var terms = [Float](repeating: .nan, count: count)
+        let sum = iq_exponential_sum(x, -3, &terms, count)
+        let exact = x.map { exp(Double($0) + 3) }
+        let whole = exact.reduce(0, +)
+        #expect(abs(sum - whole) <= 1e-6 * whole)
+        #expect(iq_exponential_sum(x, -3, nil, count) == sum)
+        for i in x.indices { #expect(abs(Double(terms[i]) - exact[i]) <= 1e-6 * exact[i]) }
+        let products = zip(x, y).map { Double($0) * Double($1) }
+        let size = products.reduce(0) { $0 + abs($1) }
+        #expect(abs(iq_dot(x, y, count) - products.reduce(0, +)) <= 1e-5 * size)
+        // What is no number is no largest, and far below counts as nothing.
+        #expect(iq_largest([1, .nan, -2], 3) == 1)
+        #expect(iq_exponential_sum([-.infinity, 0, -1000], 0, nil, 3) < 1 + 1e-30 + 1e-6)
+    }
+
     @Test func keepsNaNVisible() {
         var gate: [Float] = [.nan, 1]
         iq_silu_multiply(&gate, [1, .nan], 2)

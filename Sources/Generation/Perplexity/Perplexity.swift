@@ -69,7 +69,7 @@ extension TransformerModel {
         progress: (_ done: Int, _ of: Int, _ perplexity: Double) -> Void = { _, _, _ in },
         isCancelled: @Sendable () -> Bool = { false }
     ) throws -> PerplexityResult {
-        try validate(options, tokens: tokens.count)
+        try options.validate(tokens: tokens.count, limit: configuration.contextLength)
         let clock = ContinuousClock()
         let start = clock.now
         var losses: [Float] = []
@@ -122,32 +122,6 @@ extension TransformerModel {
             seconds: (clock.now - start).seconds, negativeLogLikelihoods: losses)
     }
 
-    private func validate(_ options: PerplexityOptions, tokens: Int) throws(GenerationError) {
-        guard options.context >= 2 else {
-            throw .parameterOutOfRange("the context must be at least 2 tokens")
-        }
-        guard options.context <= configuration.contextLength else {
-            throw .contextTooLong(tokens: options.context, limit: configuration.contextLength)
-        }
-        guard (1...options.context).contains(options.prefill) else {
-            throw .parameterOutOfRange(
-                "the prefill must be from 1 to the context's \(options.context) tokens")
-        }
-        guard (options.scoredFrom ?? options.prefill) < options.context else {
-            throw .parameterOutOfRange(
-                "no token would be scored: the prefill takes the whole context")
-        }
-        guard !options.offsets.isEmpty, options.offsets.allSatisfy({ $0 >= 0 }) else {
-            throw .parameterOutOfRange(
-                "there must be at least one window, and offsets of 0 or more")
-        }
-        let (needed, overflow) = (options.offsets.max() ?? 0).addingReportingOverflow(
-            options.context)
-        guard !overflow, tokens >= needed else {
-            throw .textTooShort(tokens: tokens, needed: overflow ? .max : needed)
-        }
-    }
-
     /// −ln softmax(logits)[token].
     static func loss(_ logits: UnsafeMutableBufferPointer<Float>, of token: Int32) -> Float {
         var largest = -Float.infinity
@@ -159,5 +133,31 @@ extension TransformerModel {
 
     private static func mean(_ values: ArraySlice<Float>) -> Double {
         values.reduce(0.0) { $0 + Double($1) } / Double(max(values.count, 1))
+    }
+}
+
+extension PerplexityOptions {
+    /// Checks the options for a text of `tokens` tokens and a model whose context is `limit` tokens.
+    package func validate(tokens: Int, limit: Int) throws(GenerationError) {
+        guard context >= 2 else {
+            throw .parameterOutOfRange("the context must be at least 2 tokens")
+        }
+        guard context <= limit else { throw .contextTooLong(tokens: context, limit: limit) }
+        guard (1...context).contains(prefill) else {
+            throw .parameterOutOfRange(
+                "the prefill must be from 1 to the context's \(context) tokens")
+        }
+        guard (scoredFrom ?? prefill) < context else {
+            throw .parameterOutOfRange(
+                "no token would be scored: the prefill takes the whole context")
+        }
+        guard !offsets.isEmpty, offsets.allSatisfy({ $0 >= 0 }) else {
+            throw .parameterOutOfRange(
+                "there must be at least one window, and offsets of 0 or more")
+        }
+        let (needed, overflow) = (offsets.max() ?? 0).addingReportingOverflow(context)
+        guard !overflow, tokens >= needed else {
+            throw .textTooShort(tokens: tokens, needed: overflow ? .max : needed)
+        }
     }
 }

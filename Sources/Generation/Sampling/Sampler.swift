@@ -48,7 +48,8 @@ public struct Sampler: Sendable {
         }
     }
 
-    static func argmax(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
+    /// The first of the likeliest tokens.
+    package static func argmax(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
         var best = 0
         for i in 1..<max(logits.count, 1)
         where logits[i] > logits[best] || logits[best].isNaN { best = i }

@@ -1,4 +1,5 @@
 package import KVCache
+import Reports
 
 /// Decode attention of one layer, measured alone: one token of each sequence over a cache of some length.
 package enum AttentionBenchmark {
@@ -61,7 +62,7 @@ package enum AttentionBenchmark {
 
         package init(_ load: Load, seconds: [Double], probe: Double, copies: Int) {
             let sorted = seconds.sorted()
-            let median = sorted.isEmpty ? .nan : DecodeBenchmark.Rates.median(sorted)
+            let median = Spread(seconds)?.median ?? .nan
             cache = load.policy.name
             tokens = load.tokens
             batch = load.batch

@@ -1,6 +1,7 @@
 import CUDABackend
 import CUDADriver
 import KVCache
+import Reports
 import Threading
 
 extension AttentionBenchmark {
@@ -94,7 +95,7 @@ extension AttentionBenchmark {
                 .invalidArgument("a block of the attention kernel waited in vain for another"))
         }
         var row = Row(load, seconds: seconds, probe: probe, copies: turns)
-        row.overlapped = overlapped.map { DecodeBenchmark.Rates.median($0) * 1e6 }
+        row.overlapped = overlapped.map { (Spread($0)?.median ?? 0) * 1e6 }
         return row
     }
 }

@@ -1,6 +1,7 @@
 import CUDABackend
 import CUDADriver
 import KVCache
+import Reports
 import Threading
 
 extension AttentionBenchmark {
@@ -61,7 +62,7 @@ extension AttentionBenchmark {
         }
         let sealSeconds = try device.seconds(of: seal, repeats: repeats)
         func microseconds(_ seconds: [Double]) -> Double {
-            DecodeBenchmark.Rates.median(seconds) * 1e6 / Double(turns)
+            (Spread(seconds)?.median ?? 0) * 1e6 / Double(turns)
         }
         return WriteRow(
             cache: load.policy.name, batch: batch, kvHeads: shape.kvHeads,

@@ -31,6 +31,9 @@ package final class LayerCache {
         sealedTiles == 0 && policy.keys.statisticsTokens + policy.values.statisticsTokens > 0
     }
 
+    /// Whether what is sealed is broken on purpose (CacheFault).
+    var shufflesCodes = false
+
     /// What of the sealed elements lay beyond static ranges. Not saved with the cache.
     package internal(set) var rangeStatistics = RangeStatistics()
 
@@ -188,6 +191,7 @@ package final class LayerCache {
             } else {
                 let page = newPage(bodyPageBytes)
                 quantize(raw[sealedTiles - rawFirst], tile: sealedTiles, into: page)
+                if shufflesCodes { shuffleCodes(in: page, tile: sealedTiles) }
                 body.append(page)
             }
             sealedTiles += 1

@@ -3,9 +3,11 @@ package import Threading
 extension SequenceCache {
     /// An empty cache of the same policy and with the same codebooks.
     package func emptied(workers: WorkerPool) throws(PolicyError) -> SequenceCache {
-        try SequenceCache(
+        let cache = try SequenceCache(
             shape: shape, policy: policy, calibration: calibration, workers: workers
         ) { layer, _ in layers[layer].codebooks }
+        if layers.contains(where: \.shufflesCodes) { cache.shuffleCodesFromNowOn() }
+        return cache
     }
 
     /// A cache with the same contents, bit for bit, that shares nothing with this one.

@@ -25,6 +25,8 @@ public struct TextRecord: Sendable, Hashable, Codable {
     /// Tokens of the window, and of its prompt.
     public var context: Int
     public var prefill: Int
+    /// First position whose token is scored; `nil`: all after the prompt.
+    public var scoredFrom: Int?
     /// −ln p of the tokens, in nats.
     public var loss: Moments
     /// The same less the reference's, token by token; absent for the reference.
@@ -40,7 +42,8 @@ public struct TextRecord: Sendable, Hashable, Codable {
     public var seconds: Double
 
     public init(
-        cache: String, text: String, offset: Int, context: Int, prefill: Int, loss: Moments,
+        cache: String, text: String, offset: Int, context: Int, prefill: Int,
+        scoredFrom: Int? = nil, loss: Moments,
         difference: Moments? = nil, divergence: Moments? = nil, divergences: LogHistogram? = nil,
         agreements: Int? = nil, cacheBytes: Int, bitsPerElement: Double, seconds: Double
     ) {
@@ -49,6 +52,7 @@ public struct TextRecord: Sendable, Hashable, Codable {
         self.offset = offset
         self.context = context
         self.prefill = prefill
+        self.scoredFrom = scoredFrom
         self.loss = loss
         self.difference = difference
         self.divergence = divergence

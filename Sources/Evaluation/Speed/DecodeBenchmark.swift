@@ -1,5 +1,7 @@
 import Generation
 package import KVCache
+import ModelFiles
+import Reports
 import Threading
 package import Transformer
 
@@ -11,7 +13,7 @@ package final class DecodeBenchmark {
     package struct Rates: Encodable, Sendable {
         /// Tokens a second of each repeat, in order.
         package var all: [Double]
-        package var median: Double { Self.median(all) }
+        package var median: Double { Spread(all)?.median ?? 0 }
         package var slowest: Double { all.min() ?? 0 }
         package var fastest: Double { all.max() ?? 0 }
 
@@ -21,14 +23,6 @@ package final class DecodeBenchmark {
             var box = encoder.container(keyedBy: CodingKeys.self)
             try box.encode(all, forKey: .all)
             try box.encode(median, forKey: .median)
-        }
-
-        package static func median(_ values: [Double]) -> Double {
-            let sorted = values.sorted()
-            guard !sorted.isEmpty else { return 0 }
-            let middle = sorted.count / 2
-            if sorted.count % 2 == 1 { return sorted[middle] }
-            return (sorted[middle - 1] + sorted[middle]) / 2
         }
     }
 
@@ -73,6 +67,17 @@ package final class DecodeBenchmark {
         (0..<count).map { _ in
             Int32(numbers.next() % UInt64(model.configuration.vocabularySize))
         }
+    }
+
+    /// Fills the caches of several benchmarks of one model up to a depth in one pass, in much less time than one by one.
+    ///
+    /// - Parameter benchmarks: all at the same depth.
+    package static func fill(_ benchmarks: [DecodeBenchmark], to depth: Int) throws {
+        guard let first = benchmarks.first, depth > first.filled.tokenCount else { return }
+        try first.model.run(
+            tokens: first.random(depth - first.filled.tokenCount),
+            attention: SharedPrompt(benchmarks.map(\.filled)), meaning: .prompt, logits: .none,
+            workspace: first.workspace, isCancelled: first.isCancelled)
     }
 
     /// - Parameter depth: at least that of the call before.
