@@ -67,3 +67,10 @@ public struct CacheCandidate: Sendable {
         return hash.finalize().prefix(8).map { String(format: "%02x", $0) }.joined()
     }
 }
+
+extension [CacheCandidate] {
+    /// The same, the reference in front if it is not among them.
+    public var withReference: [CacheCandidate] {
+        contains(where: \.isReference) ? self : [.reference] + self
+    }
+}

@@ -54,8 +54,7 @@ public struct Advisor {
     ) throws -> Advice {
         progress("looking at keys and values")
         let profiles = try model.keyValueProfiles(tokens: sample, isCancelled: isCancelled)
-        let candidates =
-            candidates.contains(where: \.isReference) ? candidates : [.reference] + candidates
+        let candidates = candidates.withReference
         var plan = EvaluationPlan()
         plan.contexts = [context]
         plan.layerSample = sample

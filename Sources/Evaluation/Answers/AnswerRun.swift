@@ -89,9 +89,9 @@ public struct AnswerRun {
             if !stops.isStopped { answer += stops.append(decoder.flush()) + stops.flush() }
             let scores = try request.judge(answer)
             return record(
-                sample, candidate, cache, scores: scores, answer: answer,
+                sample, candidate, scores: scores, answer: answer,
                 promptTokens: prompt.tokens.count, answerTokens: count,
-                seconds: (clock.now - start).seconds)
+                sealedTokens: cache.quantizedTokens, seconds: (clock.now - start).seconds)
         }
     }
 
@@ -185,13 +185,9 @@ public struct AnswerRun {
                 logLikelihoods: pair.1, lengths: lengths, gold: request.gold,
                 mainMetric: request.mainMetric)
             let best = pair.1.indices.max { pair.1[$0] < pair.1[$1] } ?? 0
-            return SampleRecord(
-                cache: pair.0.name, task: sample.task, id: sample.id, tags: sample.tags,
-                scores: Dictionary(
-                    scores.map { ($0.metric, $0.value) }, uniquingKeysWith: { first, _ in first }),
-                mainMetric: scores.first?.metric ?? "", answer: String(best),
-                promptTokens: longest, answerTokens: 0, sealedTokens: sealed[index],
-                seconds: seconds)
+            return record(
+                sample, pair.0, scores: scores, answer: String(best), promptTokens: longest,
+                answerTokens: 0, sealedTokens: sealed[index], seconds: seconds)
         }
     }
 
@@ -206,14 +202,14 @@ public struct AnswerRun {
     }
 
     private func record(
-        _ sample: TaskSample, _ candidate: CacheCandidate, _ cache: SequenceCache,
-        scores: [TaskScore], answer: String, promptTokens: Int, answerTokens: Int, seconds: Double
+        _ sample: TaskSample, _ candidate: CacheCandidate, scores: [TaskScore], answer: String,
+        promptTokens: Int, answerTokens: Int, sealedTokens: Int, seconds: Double
     ) -> SampleRecord {
         SampleRecord(
             cache: candidate.name, task: sample.task, id: sample.id, tags: sample.tags,
             scores: Dictionary(
                 scores.map { ($0.metric, $0.value) }, uniquingKeysWith: { first, _ in first }),
             mainMetric: scores.first?.metric ?? "", answer: answer, promptTokens: promptTokens,
-            answerTokens: answerTokens, sealedTokens: cache.quantizedTokens, seconds: seconds)
+            answerTokens: answerTokens, sealedTokens: sealedTokens, seconds: seconds)
     }
 }

@@ -14,7 +14,7 @@ public final class EvaluationRun {
     /// Takes every record as soon as it is there.
     private let keep: (ResultRecord) throws -> Void
     /// What earlier runs have measured already.
-    private var done: Set<String>
+    private var done: Set<MeasurementKey>
     private var state = EvaluationProgress()
 
     /// - Parameters:
@@ -30,13 +30,12 @@ public final class EvaluationRun {
         keep: @escaping (ResultRecord) throws -> Void
     ) throws {
         self.model = model
-        self.candidates =
-            candidates.contains(where: \.isReference) ? candidates : [.reference] + candidates
+        self.candidates = candidates.withReference
         self.plan = plan
         self.progress = progress
         self.isCancelled = isCancelled
         self.keep = keep
-        done = Set(earlier.compactMap(Self.key))
+        done = Set(earlier.compactMap(MeasurementKey.init))
         for candidate in self.candidates { _ = try candidate.makeCache(for: model) }
     }
 
@@ -93,32 +92,8 @@ public final class EvaluationRun {
 
     // MARK: - Records
 
-    /// What makes a measurement the same.
-    private static func key(_ record: ResultRecord) -> String? {
-        switch record {
-        case .run: nil
-        case .cache(let record): "cache \(record.cache)"
-        case .memory(let record): "memory \(record.context) \(record.cache)"
-        case .text(let record):
-            textKey(
-                record.text, record.offset,
-                PerplexityOptions(
-                    context: record.context, prefill: record.prefill,
-                    scoredFrom: record.scoredFrom), record.cache)
-        case .layer(let record): "layer \(record.layer) \(record.tokens) \(record.cache)"
-        case .speed(let record): "speed \(record.depth) \(record.cache)"
-        case .sample(let record): "sample \(record.task) \(record.id) \(record.cache)"
-        }
-    }
-
-    private static func textKey(
-        _ text: String, _ offset: Int, _ options: PerplexityOptions, _ cache: String
-    ) -> String {
-        "text \(text) \(offset) \(options.context) \(options.prefill) \(options.scoredFrom ?? options.prefill) \(cache)"
-    }
-
     private func add(_ record: ResultRecord) throws {
-        guard let key = Self.key(record), done.insert(key).inserted else { return }
+        guard let key = MeasurementKey(record), done.insert(key).inserted else { return }
         try keep(record)
     }
 
@@ -142,7 +117,8 @@ public final class EvaluationRun {
         guard let text = plan.text else { return }
         for (number, offset) in text.options.offsets.enumerated() {
             let missing = candidates.filter {
-                !done.contains(Self.textKey(text.name, offset, text.options, $0.name))
+                !done.contains(
+                    .window(of: text.name, offset: offset, cache: $0.name, text.options))
             }
             try begin("text, window \(number + 1) of \(text.options.offsets.count)")
             if !missing.isEmpty {
@@ -159,7 +135,8 @@ public final class EvaluationRun {
     private func measureLayers() throws {
         guard !plan.layerSample.isEmpty else { return }
         let missing = candidates.filter {
-            !$0.isReference && !done.contains("layer 0 \(plan.layerSample.count) \($0.name)")
+            !$0.isReference
+                && !done.contains(.layer(0, tokens: plan.layerSample.count, cache: $0.name))
         }
         try begin("errors of layers")
         if !missing.isEmpty {
@@ -177,7 +154,7 @@ public final class EvaluationRun {
         for task in plan.tasks {
             for (number, sample) in task.samples.enumerated() {
                 let missing = candidates.filter {
-                    !done.contains("sample \(sample.task) \(sample.id) \($0.name)")
+                    !done.contains(.sample(task: sample.task, id: sample.id, cache: $0.name))
                 }
                 try begin("\(sample.task), question \(number + 1) of \(task.samples.count)")
                 if !missing.isEmpty {
@@ -197,7 +174,7 @@ public final class EvaluationRun {
         guard let speed = plan.speed else { return }
         let measured = candidates.filter { !$0.isControl }
         func isDone(_ candidate: CacheCandidate, _ depth: Int) -> Bool {
-            done.contains("speed \(depth) \(candidate.name)")
+            done.contains(.speed(depth: depth, cache: candidate.name))
         }
         let missing = measured.filter { candidate in
             speed.depths.contains { !isDone(candidate, $0) }

@@ -50,10 +50,8 @@ public struct TextMeasurement: Sendable {
     ) throws -> [TextRecord] {
         var window = Array(tokens[offset..<offset + options.context])
         if let beginning = model.tokenizer.rules.prefix.first { window[0] = beginning }
-        let reference = try CacheCandidate.reference.makeCache(for: model)
         let others = candidates.filter { !$0.isReference }
-        let caches = try others.map { try $0.makeCache(for: model) }
-        var tallies = [Tally](repeating: Tally(), count: caches.count)
+        var tallies = [Tally](repeating: Tally(), count: others.count)
         var base = Tally()
         let clock = ContinuousClock()
         let workspace = model.transformer.makeWorkspace()
@@ -61,15 +59,16 @@ public struct TextMeasurement: Sendable {
         let first = options.scoredFrom ?? options.prefill
         let chunk = LogitReference.capacity(vocabulary: vocabulary, most: Workspace.chunk)
         let logits = LogitReference(vocabulary: vocabulary, capacity: chunk)
+        let reference: SequenceCache
+        let caches: [SequenceCache]
         do {
             // The last token of the prompt is decoded, so that the first score depends on the cache.
             var start = options.prefill - 1
-            if start > 0 {
-                try model.transformer.run(
-                    tokens: Array(window[..<start]),
-                    attention: SharedPrompt([reference] + caches), meaning: .prompt, logits: .none,
-                    workspace: workspace, isCancelled: isCancelled)
-            }
+            let read = try SharedPrompt.read(
+                Array(window[..<start]), [.reference] + others, model: model,
+                workspace: workspace, isCancelled: isCancelled)
+            reference = read[0]
+            caches = Array(read[1...])
             while start < window.count - 1 {
                 let span = start..<min(start + chunk, window.count - 1)
                 logits.removeAll()

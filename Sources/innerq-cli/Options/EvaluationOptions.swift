@@ -44,7 +44,7 @@ struct CandidateOptions: ParsableArguments {
                 CacheCandidate(
                     policy, calibration: policy.needsCalibration ? calibration : nil))
         }
-        if !candidates.contains(where: \.isReference) { candidates.insert(.reference, at: 0) }
+        candidates = candidates.withReference
         if control, let last = candidates.last, !last.isReference {
             candidates.append(
                 CacheCandidate(last.policy, calibration: last.calibration, isControl: true))
