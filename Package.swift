@@ -85,7 +85,7 @@ let package = Package(
             path: "Sources/innerq-cli",
             swiftSettings: swift),
         .testTarget(
-            name: "CPUKernelsTests", dependencies: ["CPUKernels", "Transformer"],
+            name: "CPUKernelsTests", dependencies: ["CPUKernels", "KVCache", "Transformer"],
             resources: [.copy("Fixtures")], swiftSettings: swift),
         .testTarget(name: "ThreadingTests", dependencies: ["Threading"], swiftSettings: swift),
         // A CUDA driver for machines without one, for tests.
@@ -138,7 +138,7 @@ let package = Package(
             ],
             swiftSettings: swift),
         .testTarget(
-            name: "InnerQTests", dependencies: ["InnerQ", "KVCache"],
+            name: "InnerQTests", dependencies: ["InnerQ", "KVCache", "ModelFixtures"],
             resources: [.copy("Fixtures")], swiftSettings: swift),
     ]
 )

@@ -5,15 +5,14 @@
 // one unpacked vector serves all query heads of the group. No horizontal sums anywhere.
 
 #include "iq_attention.h"
+
+#include "attention_avx2.h"
+#include "attention_integer.h"
 #include "attention_lookup.h"
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
 #include <math.h>
-
-#define AVX2 __attribute__((target("avx2,fma,f16c")))
-#define INLINE static inline __attribute__((always_inline, target("avx2,fma,f16c")))
 
 // ---- float32 and float16 values ------------------------------------------------------------------------------
 
@@ -39,8 +38,6 @@
             _mm256_storeu_ps(out + h * out_stride + l + 8, a[h][1]);                                  \
         }                                                                                             \
     }
-
-INLINE __m256 load_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 
 #define DOT_HEADS(NAME, TYPE, LOAD, N)                                                                         \
     AVX2 static void NAME##_##N(const TYPE *values, size_t value_stride, size_t depth, size_t lanes,           \
@@ -80,71 +77,33 @@ DOT(dot_half, uint16_t, load_half)
 
 // ---- packed codes --------------------------------------------------------------------------------------------
 
-// 2^−k of row i, where k is the bit at which `each_row` below leaves it.
-static const float row_factor[4][32] = {
-    {1, 0x1p-2f, 0x1p-4f, 0x1p-6f, 0x1p-8f, 0x1p-10f, 0x1p-12f, 0x1p-14f, 1, 0x1p-2f, 0x1p-4f, 0x1p-6f, 0x1p-8f,
-     0x1p-10f, 0x1p-12f, 0x1p-14f, 1, 0x1p-2f, 0x1p-4f, 0x1p-6f, 0x1p-8f, 0x1p-10f, 0x1p-12f, 0x1p-14f, 1, 0x1p-2f,
-     0x1p-4f, 0x1p-6f, 0x1p-8f, 0x1p-10f, 0x1p-12f, 0x1p-14f},
-    {1, 0x1p-3f, 0x1p-6f, 0x1p-9f, 0x1p-12f, 0x1p-15f, 0x1p-18f, 0x1p-21f, 0x1p-24f, 0x1p-27f, 1, 0x1p-3f, 0x1p-6f,
-     0x1p-9f, 0x1p-12f, 0x1p-15f, 0x1p-18f, 0x1p-21f, 0x1p-24f, 0x1p-27f, 1, 0x1p-3f, 0x1p-6f, 0x1p-9f, 0x1p-12f,
-     0x1p-15f, 0x1p-18f, 0x1p-21f, 0x1p-24f, 0x1p-27f, 1, 1},
-    {1, 0x1p-4f, 0x1p-8f, 0x1p-12f, 1, 0x1p-4f, 0x1p-8f, 0x1p-12f, 1, 0x1p-4f, 0x1p-8f, 0x1p-12f, 1, 0x1p-4f, 0x1p-8f,
-     0x1p-12f, 1, 0x1p-4f, 0x1p-8f, 0x1p-12f, 1, 0x1p-4f, 0x1p-8f, 0x1p-12f, 1, 0x1p-4f, 0x1p-8f, 0x1p-12f, 1, 0x1p-4f,
-     0x1p-8f, 0x1p-12f},
-    {1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f,
-     1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f, 1, 0x1p-8f},
-};
-
-static const int table_of_bits[9] = {[2] = 0, [3] = 1, [4] = 2, [8] = 3};
+// 2^−k of row i, where k is the bit at which EACH_ROW leaves it.
+#define FACTOR(B, I) (1.0f / (float)(1u << (8 * ((I) % 2) + (B) * ((I) % IQ_WORD_ROWS(B) / 4))))
+#define FACTOR8(B, I) \
+    FACTOR(B, I), FACTOR(B, I + 1), FACTOR(B, I + 2), FACTOR(B, I + 3), FACTOR(B, I + 4), FACTOR(B, I + 5), \
+        FACTOR(B, I + 6), FACTOR(B, I + 7)
+#define FACTORS(B) {FACTOR8(B, 0), FACTOR8(B, 8), FACTOR8(B, 16), FACTOR8(B, 24)}
+static const float row_factor[9][32] = {[2] = FACTORS(2), [3] = FACTORS(3), [4] = FACTORS(4), [8] = FACTORS(8)};
 
 INLINE __m256 field(__m256i word, int mask) {
     return _mm256_cvtepi32_ps(_mm256_and_si256(word, _mm256_set1_epi32(mask)));
 }
 
-// Keeps the loads of one word's rows from being hoisted over those of the word before: without it the compiler
-// broadcasts all 32 multipliers at once and spills most of them.
-#define ROWS_BARRIER __asm__ volatile("" ::: "memory")
-
-// Calls USE(row, float vectors u[V]) for all 32 rows in order of words.
+// Calls USE(row, float vectors u[V]) for all 32 rows in order of words, of their halves and of the halves' bytes.
 #define EACH_ROW(BITS, V, USE)                                                                                  \
-    if (BITS == 3) {                                                                                            \
-        _Pragma("clang loop unroll(disable)") for (int w = 0; w < 3; w++) {                                     \
-            __m256i word[V];                                                                                    \
-            for (int v = 0; v < V; v++)                                                                         \
-                word[v] = _mm256_loadu_si256((const __m256i *)(words + (size_t)w * word_stride + 8 * v));       \
-            _Pragma("clang loop unroll(full)") for (int j = 0; j < 10; j++) {                                   \
+    _Pragma("clang loop unroll(disable)") for (int w = 0; w < IQ_CODE_WORDS(BITS); w++) {                       \
+        enum { IN_BYTE = IQ_BYTE_ROWS(BITS) };                                                                  \
+        __m256i word[V];                                                                                        \
+        for (int v = 0; v < V; v++) word[v] = iq_avx2_word(BITS, words + 8 * v, word_stride, w);                \
+        _Pragma("clang loop unroll(full)") for (int half = 0; half < 2; half++) {                               \
+            _Pragma("clang loop unroll(full)") for (int j = 0; j < 2 * IN_BYTE; j++) {                          \
                 __m256 u[V];                                                                                    \
-                for (int v = 0; v < V; v++) u[v] = field(word[v], 7 << (3 * j));                                \
-                USE(10 * w + j)                                                                                 \
+                for (int v = 0; v < V; v++)                                                                     \
+                    u[v] = field(word[v], ((1 << BITS) - 1) << (8 * (j / IN_BYTE) + BITS * (j % IN_BYTE)));     \
+                USE(IQ_WORD_ROWS(BITS) * w + 2 * half + j / IN_BYTE + 4 * (j % IN_BYTE))                        \
             }                                                                                                   \
+            for (int v = 0; v < V; v++) word[v] = _mm256_srli_epi32(word[v], 16);                               \
             ROWS_BARRIER;                                                                                       \
-        }                                                                                                       \
-        _Pragma("clang loop unroll(disable)") for (int w = 0; w < 2; w++) {                                     \
-            __m256 u[V];                                                                                        \
-            for (int v = 0; v < V; v++) {                                                                       \
-                __m256i low = _mm256_loadu_si256((const __m256i *)(words + (size_t)w * word_stride + 8 * v));   \
-                __m256i high = _mm256_loadu_si256((const __m256i *)(words + 2 * word_stride + 8 * v));          \
-                high = _mm256_and_si256(_mm256_srlv_epi32(high, _mm256_set1_epi32(28 + w)),                     \
-                                        _mm256_set1_epi32(4));                                                  \
-                u[v] = _mm256_cvtepi32_ps(_mm256_or_si256(_mm256_srli_epi32(low, 30), high));                   \
-            }                                                                                                   \
-            USE(30 + w)                                                                                         \
-            ROWS_BARRIER;                                                                                       \
-        }                                                                                                       \
-    } else {                                                                                                    \
-        _Pragma("clang loop unroll(disable)") for (int w = 0; w < BITS; w++) {                                  \
-            __m256i word[V];                                                                                    \
-            for (int v = 0; v < V; v++)                                                                         \
-                word[v] = _mm256_loadu_si256((const __m256i *)(words + (size_t)w * word_stride + 8 * v));       \
-            _Pragma("clang loop unroll(full)") for (int part = 0; part < 2; part++) {                           \
-                _Pragma("clang loop unroll(full)") for (int j = 0; j < 16 / BITS; j++) {                        \
-                    __m256 u[V];                                                                                \
-                    for (int v = 0; v < V; v++) u[v] = field(word[v], ((1 << BITS) - 1) << (BITS * j));         \
-                    USE((32 / BITS) * w + (16 / BITS) * part + j)                                               \
-                }                                                                                               \
-                for (int v = 0; v < V; v++) word[v] = _mm256_srli_epi32(word[v], 16);                           \
-                ROWS_BARRIER;                                                                                   \
-            }                                                                                                   \
         }                                                                                                       \
     }
 
@@ -187,18 +146,6 @@ INLINE __m256 field(__m256i word, int mask) {
 #define CODES_USE_3_2(I) CODES_USE(3, 2, I)
 #define CODES_USE_4_2(I) CODES_USE(4, 2, I)
 
-// Hybrid lanes as s·u + z: where the sign bit of s is clear the group is symmetric, s takes the sign of z, and
-// z becomes −bias·s.
-INLINE void hybrid_lane(__m256 *s, __m256 *z, float bias) {
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    __m256 magnitude = _mm256_andnot_ps(sign, *s);
-    __m256 symmetric = _mm256_or_ps(magnitude, _mm256_and_ps(sign, *z));
-    __m256 symmetric_zero = _mm256_mul_ps(_mm256_set1_ps(-bias), symmetric);
-    __m256 flag = *s; // blendv looks at the sign bit
-    *s = _mm256_blendv_ps(symmetric, magnitude, flag);
-    *z = _mm256_blendv_ps(symmetric_zero, *z, flag);
-}
-
 #define CODES_BITS(BITS)                                                                                        \
     CODES_TILE(BITS, 1, 4)                                                                                      \
     CODES_TILE(BITS, 2, 4)                                                                                      \
@@ -208,7 +155,7 @@ INLINE void hybrid_lane(__m256 *s, __m256 *z, float bias) {
     CODES_TILE(BITS, 4, 2)                                                                                      \
     AVX2 static void dot_codes_##BITS(const struct iq_code_block *b, const float *x, size_t x_stride,           \
                                       size_t heads, float *out, size_t out_stride) {                            \
-        const float *factor = row_factor[table_of_bits[BITS]];                                                  \
+        const float *factor = row_factor[BITS];                                                  \
         while (heads > 0) {                                                                                     \
             size_t n = heads < 4 ? heads : 4;                                                                   \
             float xs[4][32] __attribute__((aligned(32)));                                                       \
@@ -233,7 +180,7 @@ INLINE void hybrid_lane(__m256 *s, __m256 *z, float bias) {
     }                                                                                                           \
     AVX2 static void unpack_##BITS(const uint32_t *all, size_t word_stride, size_t lanes, float *out,           \
                                    size_t out_stride) {                                                         \
-        const float *factor = row_factor[table_of_bits[BITS]];                                                  \
+        const float *factor = row_factor[BITS];                                                  \
         for (size_t lane = 0; lane < lanes; lane += 16) {                                                       \
             const uint32_t *words = all + lane;                                                                 \
             EACH_ROW(BITS, 2, UNPACK_USE)                                                                       \
@@ -316,14 +263,13 @@ AVX2 static float exponentials(float *values, size_t count, float m) {
     return total;
 }
 
-const struct iq_attention_kernels iq_attention_avx2 = {
-    .dot_float = dot_float,
-    .dot_half = dot_half,
-    .dot_codes = {dot_codes_2, dot_codes_3, dot_codes_4, dot_codes_8},
-    .unpack = {unpack_2, unpack_3, unpack_4, unpack_8},
-    IQ_LOOKUP_MEMBERS(avx2),
-    .maximum = maximum,
-    .exponentials = exponentials,
-};
+#define MEMBERS                                                       \
+    .dot_float = dot_float, .dot_half = dot_half,                     \
+    .dot_codes = {dot_codes_2, dot_codes_3, dot_codes_4, dot_codes_8}, \
+    .unpack = {unpack_2, unpack_3, unpack_4, unpack_8},               \
+    IQ_LOOKUP_MEMBERS(avx2), .maximum = maximum, .exponentials = exponentials, .quantize = iq_quantize_avx2
+
+const struct iq_attention_kernels iq_attention_avx2 = {MEMBERS, IQ_DOT_INTEGERS(avx2)};
+const struct iq_attention_kernels iq_attention_avx512 = {MEMBERS, IQ_DOT_INTEGERS(avx512)};
 
 #endif

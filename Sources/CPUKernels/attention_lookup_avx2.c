@@ -5,17 +5,10 @@
 // the register. 4 bits take two registers, chosen between by the code's bit 3, shifted to the sign bit. As with the
 // affine codes, one vector of values serves all query heads, and nothing is summed across lanes.
 
+#include "attention_avx2.h"
 #include "attention_lookup.h"
 
 #if defined(__x86_64__)
-
-#include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2,fma")))
-#define INLINE static inline __attribute__((always_inline, target("avx2,fma")))
-
-// Keeps the compiler from loading what one turn of a loop needs long before it.
-#define ROWS_BARRIER __asm__ volatile("" ::: "memory")
 
 struct registers {
     __m256 low, high; // `high`: entries 8 to 15, 4 bits only
@@ -38,44 +31,27 @@ INLINE __m256 look_up(int bits, struct registers t, __m256i words, int shift) {
     return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(words, 28 - shift)));
 }
 
-INLINE __m256i load_words(const uint32_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
-
-// Rows 30 and 31 of 3 bits: two bits at the top of word w, the third at bit 30 + w of word 2.
-INLINE __m256 look_up_split(struct registers t, __m256i low, __m256i high, int w) {
-    high = _mm256_and_si256(_mm256_srlv_epi32(high, _mm256_set1_epi32(28 + w)), _mm256_set1_epi32(4));
-    return _mm256_permutevar8x32_ps(t.low, _mm256_or_si256(_mm256_srli_epi32(low, 30), high));
-}
-
-// Calls USE(row, vector v, value u) for 32 rows and V vectors of lanes, from `words` on. PARTS × (rows of a part) rows
-// lie in a word; a part is unrolled, so that its shifts are immediate.
+// Calls USE(row, vector v, value u) for 32 rows and V vectors of lanes, from `words` on. A part is so many bytes of a word
+// that its 8 rows are unrolled with immediate shifts.
 #define EACH_ROW(BITS, V, USE)                                                                                         \
     {                                                                                                                  \
-        enum { WORDS = BITS, PARTS = BITS == 1 ? 4 : BITS == 2 ? 2 : 1, PART = BITS == 3 ? 10 : 32 / (BITS * PARTS) }; \
-        _Pragma("clang loop unroll(disable)") for (int w = 0; w < WORDS; w++) {                                        \
+        enum { BYTES = IQ_BYTE_ROWS(BITS) == 8 ? 1 : IQ_BYTE_ROWS(BITS) == 4 ? 2 : 4, IN_BYTE = IQ_BYTE_ROWS(BITS) };  \
+        _Pragma("clang loop unroll(disable)") for (int w = 0; w < IQ_CODE_WORDS(BITS); w++) {                          \
             __m256i word[V];                                                                                           \
-            for (int v = 0; v < V; v++) word[v] = load_words(words + (size_t)w * word_stride + 8 * v);                 \
-            _Pragma("clang loop unroll(disable)") for (int part = 0; part < PARTS; part++) {                           \
-                const int row = (w * PARTS + part) * PART;                                                             \
-                _Pragma("clang loop unroll(full)") for (int j = 0; j < PART; j++) {                                    \
+            for (int v = 0; v < V; v++) word[v] = iq_avx2_word(BITS, words + 8 * v, word_stride, w);                   \
+            _Pragma("clang loop unroll(disable)") for (int part = 0; part < 4 / BYTES; part++) {                       \
+                const int row = w * IQ_WORD_ROWS(BITS) + part * BYTES;                                                 \
+                _Pragma("clang loop unroll(full)") for (int j = 0; j < BYTES * IN_BYTE; j++) {                         \
                     for (int v = 0; v < V; v++) {                                                                      \
-                        __m256 u = look_up(BITS, t, word[v], BITS * j);                                                \
-                        USE(row + j, v, u)                                                                             \
+                        __m256 u = look_up(BITS, t, word[v], 8 * (j / IN_BYTE) + BITS * (j % IN_BYTE));                \
+                        USE(row + j / IN_BYTE + 4 * (j % IN_BYTE), v, u)                                               \
                     }                                                                                                  \
                 }                                                                                                      \
-                if (PARTS > 1)                                                                                         \
-                    for (int v = 0; v < V; v++) word[v] = _mm256_srli_epi32(word[v], BITS *PART);                      \
+                if (BYTES < 4)                                                                                         \
+                    for (int v = 0; v < V; v++) word[v] = _mm256_srli_epi32(word[v], 8 * BYTES % 32);                  \
                 ROWS_BARRIER;                                                                                          \
             }                                                                                                          \
         }                                                                                                              \
-        if (BITS == 3)                                                                                                 \
-            _Pragma("clang loop unroll(disable)") for (int w = 0; w < 2; w++) {                                        \
-                for (int v = 0; v < V; v++) {                                                                          \
-                    __m256 u = look_up_split(t, load_words(words + (size_t)w * word_stride + 8 * v),                   \
-                                             load_words(words + 2 * word_stride + 8 * v), w);                          \
-                    USE(30 + w, v, u)                                                                                  \
-                }                                                                                                      \
-                ROWS_BARRIER;                                                                                          \
-            }                                                                                                          \
     }
 
 // V vectors (8·V lanes) by H heads.

@@ -1,24 +1,16 @@
 // Plain C versions of the kernels over table codes. `lookup` gives the same bits in every variant: its product and sum
 // are rounded one after the other.
 
+#include "attention_codes.h"
 #include "attention_lookup.h"
 
 #pragma STDC FP_CONTRACT OFF
-
-static inline uint32_t code_at(const uint32_t *words, size_t stride, size_t lane, int bits, int row) {
-    if (bits == 3 && row >= 30) {
-        uint32_t low = words[(size_t)(row - 30) * stride + lane] >> 30;
-        return low | ((words[2 * stride + lane] >> row) & 1u) << 2;
-    }
-    int per_word = bits == 3 ? 10 : 32 / bits;
-    return (words[(size_t)(row / per_word) * stride + lane] >> (bits * (row % per_word))) & ((1u << bits) - 1u);
-}
 
 static inline void lookup(int bits, const uint32_t *words, size_t stride, size_t lanes, const float *table,
                           const float *scales, const float *zeros, float *out, size_t out_stride) {
     for (int i = 0; i < 32; i++)
         for (size_t l = 0; l < lanes; l++) {
-            float product = scales[i] * table[code_at(words, stride, l, bits, i)];
+            float product = scales[i] * table[iq_code_at(words, stride, l, bits, i)];
             out[(size_t)i * out_stride + l] = product + zeros[i];
         }
 }
@@ -28,7 +20,7 @@ static inline void dot_lookup(int bits, const uint32_t *words, size_t stride, si
     for (size_t h = 0; h < heads; h++)
         for (size_t l = 0; l < lanes; l++) {
             float sum = 0;
-            for (int i = 0; i < 32; i++) sum += x[h * x_stride + (size_t)i] * table[code_at(words, stride, l, bits, i)];
+            for (int i = 0; i < 32; i++) sum += x[h * x_stride + (size_t)i] * table[iq_code_at(words, stride, l, bits, i)];
             out[h * out_stride + l] += sum;
         }
 }

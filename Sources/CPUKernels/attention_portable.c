@@ -1,7 +1,10 @@
 // Plain C versions of the attention kernels, for processors without a version of their own.
 
 #include "iq_attention.h"
+#include "attention_codes.h"
+#include "attention_integer.h"
 #include "attention_lookup.h"
+#include "attention_neon.h"
 
 #include "iq_convert.h"
 
@@ -11,15 +14,6 @@ static inline float half(uint16_t bits) {
     float value;
     iq_half_to_float(&bits, &value, 1);
     return value;
-}
-
-static inline uint32_t code_at(const uint32_t *words, size_t stride, size_t lane, int bits, int row) {
-    if (bits == 3 && row >= 30) {
-        uint32_t low = words[(row - 30) * stride + lane] >> 30;
-        return low | ((words[2 * stride + lane] >> row) & 1u) << 2;
-    }
-    int per_word = bits == 3 ? 10 : 32 / bits;
-    return (words[(size_t)(row / per_word) * stride + lane] >> (bits * (row % per_word))) & ((1u << bits) - 1u);
 }
 
 static void dot_float(const float *values, size_t value_stride, size_t depth, size_t lanes, const float *x,
@@ -48,7 +42,7 @@ static inline void dot_codes(int bits, const struct iq_code_block *b, const floa
         for (int i = 0; i < 32; i++) total += xh[i];
         for (size_t l = 0; l < b->lanes; l++) {
             float sum = 0;
-            for (int i = 0; i < 32; i++) sum += xh[i] * (float)code_at(b->words, b->word_stride, l, bits, i);
+            for (int i = 0; i < 32; i++) sum += xh[i] * (float)iq_code_at(b->words, b->word_stride, l, bits, i);
             float result = sum;
             if (b->mode != IQ_SCALE_NONE) {
                 float s = half(b->scales[l]);
@@ -70,7 +64,7 @@ static inline void dot_codes(int bits, const struct iq_code_block *b, const floa
 static inline void unpack(int bits, const uint32_t *words, size_t stride, size_t lanes, float *out, size_t out_stride) {
     for (int i = 0; i < 32; i++)
         for (size_t l = 0; l < lanes; l++)
-            out[(size_t)i * out_stride + l] = (float)code_at(words, stride, l, bits, i);
+            out[(size_t)i * out_stride + l] = (float)iq_code_at(words, stride, l, bits, i);
 }
 
 #define IQ_BITS(B)                                                                                                     \
@@ -100,12 +94,25 @@ static float exponentials(float *values, size_t count, float m) {
     return (float)sum;
 }
 
+#define MEMBERS                                                        \
+    .dot_codes = {dot_codes_2, dot_codes_3, dot_codes_4, dot_codes_8}, \
+    .unpack = {unpack_2, unpack_3, unpack_4, unpack_8},                \
+    IQ_LOOKUP_MEMBERS(portable), .maximum = maximum, .quantize = iq_quantize_portable
+
 const struct iq_attention_kernels iq_attention_portable = {
+    MEMBERS,
     .dot_float = dot_float,
     .dot_half = dot_half,
-    .dot_codes = {dot_codes_2, dot_codes_3, dot_codes_4, dot_codes_8},
-    .unpack = {unpack_2, unpack_3, unpack_4, unpack_8},
-    IQ_LOOKUP_MEMBERS(portable),
-    .maximum = maximum,
     .exponentials = exponentials,
+    IQ_DOT_INTEGERS(portable),
 };
+
+#if defined(__aarch64__)
+const struct iq_attention_kernels iq_attention_neon = {
+    MEMBERS,
+    .dot_float = iq_dot_float_neon,
+    .dot_half = iq_dot_half_neon,
+    .exponentials = iq_exponentials_neon,
+    IQ_DOT_INTEGERS(neon),
+};
+#endif

@@ -7,26 +7,34 @@ static void prepare(uint32_t layout, const float *activations, size_t columns, f
     switch (layout) {
         case IQ_ACTIVATIONS_NIBBLES: iq_avx2_prepare_nibbles(activations, columns, prepared); break;
         case IQ_ACTIVATIONS_BYTES: iq_avx2_prepare_bytes(activations, columns, prepared); break;
+        case IQ_ACTIVATIONS_PAIRS: iq_avx2_prepare_pairs(activations, columns, prepared); break;
+        case IQ_ACTIVATIONS_WORDS: iq_avx2_prepare_words(activations, columns, prepared); break;
+        case IQ_ACTIVATIONS_SUPER: iq_avx2_prepare_super(activations, columns, prepared); break;
         default: memcpy(prepared, activations, 4 * columns); break;
     }
 }
 
 #define FORMAT(upper, lower, layout, elements, bytes) \
-    {IQ_WEIGHT_##upper, IQ_ACTIVATIONS_##layout, elements, bytes, #upper, iq_avx2_decode_##lower, iq_avx2_gemv_##lower}
+    {IQ_WEIGHT_##upper, IQ_ACTIVATIONS_##layout, elements, bytes, #upper, iq_avx2_decode_##lower, iq_avx2_gemv_##lower, \
+     NULL, IQ_ACTIVATIONS_PLAIN}
+
+#define INTEGERS(upper, lower, layout, integer_layout, elements, bytes)                                              \
+    {IQ_WEIGHT_##upper, IQ_ACTIVATIONS_##layout, elements, bytes, #upper, iq_avx2_decode_##lower, iq_avx2_gemv_##lower, \
+     iq_avx2_integers_##lower, IQ_ACTIVATIONS_##integer_layout}
 
 const struct iq_weight_kernels iq_weights_avx2 = {
     .formats = {
         FORMAT(F32, f32, PLAIN, 1, 4),
         FORMAT(F16, f16, PLAIN, 1, 2),
         FORMAT(BF16, bf16, PLAIN, 1, 2),
-        FORMAT(Q8_0, q8_0, PLAIN, 32, 34),
-        FORMAT(Q4_0, q4_0, NIBBLES, 32, 18),
-        FORMAT(Q4_1, q4_1, NIBBLES, 32, 20),
+        INTEGERS(Q8_0, q8_0, PLAIN, WORDS, 32, 34),
+        INTEGERS(Q4_0, q4_0, NIBBLES, PAIRS, 32, 18),
+        INTEGERS(Q4_1, q4_1, NIBBLES, PAIRS, 32, 20),
         FORMAT(Q5_0, q5_0, BYTES, 32, 22),
         FORMAT(Q5_1, q5_1, BYTES, 32, 24),
-        FORMAT(Q4_K, q4_k, BYTES, 256, 144),
-        FORMAT(Q5_K, q5_k, BYTES, 256, 176),
-        FORMAT(Q6_K, q6_k, BYTES, 256, 210),
+        INTEGERS(Q4_K, q4_k, BYTES, SUPER, 256, 144),
+        INTEGERS(Q5_K, q5_k, BYTES, SUPER, 256, 176),
+        INTEGERS(Q6_K, q6_k, BYTES, SUPER, 256, 210),
     },
     .prepare = prepare,
     .gemm = iq_avx2_gemm,

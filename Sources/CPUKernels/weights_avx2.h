@@ -93,7 +93,10 @@ iq_decode iq_avx2_decode_f32, iq_avx2_decode_f16, iq_avx2_decode_bf16, iq_avx2_d
 iq_gemv iq_avx2_gemv_f32, iq_avx2_gemv_f16, iq_avx2_gemv_bf16, iq_avx2_gemv_q8_0, iq_avx2_gemv_q4_0,
     iq_avx2_gemv_q4_1, iq_avx2_gemv_q5_0, iq_avx2_gemv_q5_1, iq_avx2_gemv_q4_k, iq_avx2_gemv_q5_k, iq_avx2_gemv_q6_k,
     iq_avx2_gemm;
-iq_prepare iq_avx2_prepare_nibbles, iq_avx2_prepare_bytes;
+iq_gemv iq_avx2_integers_q8_0, iq_avx2_integers_q4_0, iq_avx2_integers_q4_1, iq_avx2_integers_q4_k, iq_avx2_integers_q5_k,
+    iq_avx2_integers_q6_k;
+iq_prepare iq_avx2_prepare_nibbles, iq_avx2_prepare_bytes, iq_avx2_prepare_pairs, iq_avx2_prepare_words,
+    iq_avx2_prepare_super;
 
 #endif
 #endif

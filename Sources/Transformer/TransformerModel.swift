@@ -92,6 +92,15 @@ public final class TransformerModel: Sendable {
     /// What a cache for this model must be made for, with the RoPE of each layer.
     public let cacheShape: CacheShape
 
+    /// Bytes of weights that decoding one token reads: all matrices once, of the embedding one row.
+    public var weightBytesPerToken: Int {
+        func bytes(_ matrix: Matrix) -> Int { matrix.part.rowBytes * matrix.rows }
+        return layers.reduce(bytes(output)) { sum, layer in
+            (layer.queryKeyValue.matrices + layer.gateUp.matrices).reduce(sum) { $0 + bytes($1) }
+                + bytes(layer.attentionOutput) + bytes(layer.down)
+        }
+    }
+
     /// Memory for passes over this model; each sequence that runs at the same time needs its own.
     public func makeWorkspace() -> Workspace {
         Workspace(configuration, workers: workers.threads)

@@ -1,3 +1,4 @@
+public import KVCache
 import ModelFiles
 
 /// The memory of forward passes over one model, made once and reused; one pass at a time.
@@ -49,6 +50,12 @@ public final class Workspace {
         UnsafeMutableBufferPointer(start: logitBuffer.pointer, count: lastLogits)
     }
     var lastLogits = 0
+
+    /// How weights are multiplied with few tokens. The cache has an ``SequenceCache/arithmetic`` of its own.
+    public var arithmetic: ProductArithmetic {
+        get { scratch.arithmetic }
+        set { scratch.arithmetic = newValue }
+    }
 
     /// Bytes now allocated.
     public var byteCount: Int {

@@ -1,3 +1,4 @@
+import KVCache
 import Testing
 import Threading
 import Transformer
@@ -9,10 +10,12 @@ import Transformer
             bytes: UnsafeRawBufferPointer(problem.weights.bytes), owner: problem.weights)
     }
 
-    @Test(arguments: [1, 2, 3]) func productsEqualTheOracleForAnyCount(threads: Int) throws {
+    @Test(arguments: [1, 2, 3], ProductArithmetic.allCases)
+    func productsEqualTheOracleForAnyCount(threads: Int, arithmetic: ProductArithmetic) throws {
         var generator = SeededGenerator(seed: 11)
         let workers = WorkerPool(threads: threads)
         let scratch = MatrixScratch(columns: 640, workers: threads)
+        scratch.arithmetic = arithmetic
         for type in [WeightType.q4_1, .q8_0, .f16] {
             let problem = Problem(
                 type: type, rows: 203, columns: 608, count: 33, using: &generator)
@@ -24,7 +27,8 @@ import Transformer
                     workers: workers, scratch: scratch)
                 #expect(
                     problem.worstError(of: output.array, count: count)
-                        < WeightProductTests.tolerance, "\(type), \(count) vectors")
+                        < (arithmetic == .float ? WeightProductTests.tolerance : 1e-4),
+                    "\(type), \(count) vectors")
             }
         }
     }

@@ -19,6 +19,9 @@ import Transformer
             shape: model.transformer.cacheShape, policy: policy,
             workers: model.transformer.workers)
         let workspace = model.transformer.makeWorkspace()
+        // As teacher forcing multiplies, in float32.
+        cache.arithmetic = .float
+        workspace.arithmetic = .float
         try model.transformer.forward(
             tokens: Array(window[..<prefill]), cache: cache, meaning: .prompt, workspace: workspace)
         var losses: [Double] = []

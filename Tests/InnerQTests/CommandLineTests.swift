@@ -7,7 +7,7 @@ import Testing
 struct CommandLineTests {
     let model = ["--model", CommandLineRun.model]
     static let commands = [
-        "generate", "chat", "perplexity", "plan", "inspect", "formats", "verify", "pull",
+        "generate", "chat", "perplexity", "plan", "inspect", "formats", "pull",
         "calibrate", "compare", "evaluate", "report", "advise",
     ]
 
@@ -23,9 +23,11 @@ struct CommandLineTests {
             #expect(own.output.contains("innerq \(command)"), "an example of \(command)")
             #expect(own.output.contains("--json"))
         }
-        for kind in ["decode", "attention"] {
-            let own = try CommandLineRun(["bench", kind, "--help"]).output
-            #expect(own.contains("innerq bench \(kind)") && own.contains("--json"))
+        for command in ["bench decode", "bench attention", "verify kernels", "verify logits"] {
+            let own = try CommandLineRun(
+                command.split(separator: " ").map(String.init) + ["--help"])
+            #expect(own.output.contains("innerq \(command)"), "an example of \(command)")
+            #expect(own.output.contains("--json"))
         }
     }
 

@@ -45,11 +45,14 @@ import Testing
         }
 
         static func place(row: Int, bit: Int, bits: Int) -> (word: Int, shift: Int) {
-            if bits == 3 {
-                if row < 30 { return (row / 10, 3 * (row % 10) + bit) }
-                return bit == 2 ? (2, row) : (row - 30, 30 + bit)
+            // As iq_attention.h draws them.
+            if bits == 3, row >= 24 {
+                let second = row >= 28 ? 1 : 0
+                return bit == 2
+                    ? (2, 8 * (row % 4) + 6 + second) : (second, 8 * (row % 4) + 6 + bit)
             }
-            return (bits * row / 32, bits * row % 32 + bit)
+            let rows = bits == 3 ? 8 : 32 / bits
+            return (row / rows, 8 * (row % 4) + bits * (row % rows / 4) + bit)
         }
     }
 

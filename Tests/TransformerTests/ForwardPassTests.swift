@@ -86,6 +86,9 @@ import Transformer
         func logits(pieces: [Int]) throws -> [Float] {
             let cache = try cache(model, .innerQBase.withStatistics(fromTokens: 0))
             let workspace = model.makeWorkspace()
+            // Pieces of many tokens are float32 in any case.
+            cache.arithmetic = .float
+            workspace.arithmetic = .float
             try model.forward(
                 tokens: prompt, cache: cache, meaning: .prompt, logits: .none, workspace: workspace)
             var rows: [Float] = []

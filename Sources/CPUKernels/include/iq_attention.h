@@ -12,9 +12,15 @@
 //
 //     word[w][lane]   w = 0 ..< b
 //
-//   b = 1, 2, 4, 8: word w holds rows w·32/b ... , row j of the word at bit b·j.
-//   b = 3:       word w holds rows 10w ... 10w+9 at bits 3j; row 30 has its two low bits at bits 30–31 of word 0
-//                and its high bit at bit 30 of word 2; row 31 likewise in word 1 and bit 31 of word 2.
+//   b = 1, 2, 4, 8: word w holds rows w·32/b ..., row r of the word in byte r % 4 from bit b·(r / 4) on.
+//   b = 3:       byte k of word w holds row 8w + k in bits 0–2, row 8w + 4 + k in bits 3–5, and bits 6–7 are:
+//                  words 0, 1: the low two bits of row 24 + k, of row 28 + k
+//                  word 2:     the high bit of row 24 + k at bit 6, of row 28 + k at bit 7
+//
+//                     bit  7 6   5 4 3   2 1 0            a word, shifted and masked, so gives four consecutive rows in
+//         word 0, byte k  c c | b b b | a a a             four bytes: what byte products (maddubs, VNNI, sdot) take,
+//         word 1, byte k  f f | e e e | d d d             with a broadcast of four consecutive multipliers
+//         word 2, byte k  f c | h h h | g g g
 #ifndef INNERQ_ATTENTION_H
 #define INNERQ_ATTENTION_H
 
@@ -44,6 +50,19 @@ struct iq_code_block {
     int mode;               // enum iq_scale_mode
 };
 
+// 32 multipliers of one head as integers: x[i] = scale · n[i] within scale / 2, where scale = max |x| / 16256.
+// The parts are exact: n = 128 · high + low. Byte products take two passes over the codes, for `high` and `low`, so that
+// queries and softmax weights keep 15 bits: 8 are not enough for logits to stay the same (docs/performance.md).
+struct iq_multipliers {
+    int16_t n[32];   // |n| ≤ 16256
+    int8_t high[32]; // −127 ... 127
+    int8_t low[32];  // −64 ... 63
+    float scale;     // NaN if a multiplier is not finite
+    int32_t total;   // Σ n
+};
+
+typedef void (*iq_dot_integers_fn)(const struct iq_code_block *block, const struct iq_multipliers *x, size_t heads,
+                                   float *out, size_t out_stride);
 typedef void (*iq_dot_codes_fn)(const struct iq_code_block *block, const float *x, size_t x_stride, size_t heads,
                                 float *out, size_t out_stride);
 typedef void (*iq_unpack_fn)(const uint32_t *words, size_t word_stride, size_t lanes, float *out, size_t out_stride);
@@ -64,6 +83,11 @@ struct iq_attention_kernels {
                      size_t x_stride, size_t heads, float *out, size_t out_stride);
     // The same over packed codes, depth 32: [0] 2 bits, [1] 3 bits, [2] 4 bits, [3] 8 bits.
     iq_dot_codes_fn dot_codes[4];
+    // integers[h] = the 32 multipliers from x[h·x_stride] on, as integers.
+    void (*quantize)(const float *x, size_t x_stride, size_t heads, struct iq_multipliers *integers);
+    // dot_codes with integer products: sums of code · n are exact, and multiplied once by both scales. Codes are read once
+    // for all heads. [0] 2 bits, [1] 3 bits, [2] 4 bits, [3] 8 bits.
+    iq_dot_integers_fn dot_integers[4];
     // out[i·out_stride + lane] = code of row i, as float: 32 rows.
     iq_unpack_fn unpack[4];
     // out[i·out_stride + lane] = scales[i] · table[code of row i] + zeros[i].
@@ -81,9 +105,18 @@ struct iq_attention_kernels {
     float (*exponentials)(float *values, size_t count, float maximum);
 };
 
+// Asks for memory that will be read soon. The processor's own prefetcher does not follow a cache from page to page.
+static inline void iq_prefetch(const void *start, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)start + i, 0, 3);
+}
+
 extern const struct iq_attention_kernels iq_attention_portable;
 #if defined(__x86_64__)
 extern const struct iq_attention_kernels iq_attention_avx2;
+// AVX-512 with VNNI: integer products; the rest is AVX2's.
+extern const struct iq_attention_kernels iq_attention_avx512;
+#elif defined(__aarch64__)
+extern const struct iq_attention_kernels iq_attention_neon;
 #endif
 
 #ifdef __cplusplus

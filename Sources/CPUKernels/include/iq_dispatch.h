@@ -12,13 +12,15 @@ extern "C" {
 #endif
 
 struct iq_kernels {
-    const char *name;  // "portable", "avx2"
+    const char *name;  // "portable", "avx2", "avx512", "neon"
     const struct iq_attention_kernels *attention;
     const struct iq_weight_kernels *weights;
 };
 
 // The fastest variant that the running processor can execute. Cheap: look it up once per object.
 const struct iq_kernels *iq_kernels(void);
+// What compiled the kernels, such as "Clang 17.0.0".
+const char *iq_compiler(void);
 // A variant by name, or NULL if it was not compiled in or the running processor cannot execute it.
 const struct iq_kernels *iq_kernels_named(const char *name);
 // The usable variants, slowest ("portable") first.

@@ -1,7 +1,8 @@
 // Weight matrices in GGML block formats: decoding a row, and products with float32 activations.
 //
-// Nothing here rounds activations: a product is the float32 sum of exact weights times the given
-// activations, so results differ from a float64 reference only by the order of float32 additions.
+// `gemv` and `gemm` do not round activations: a product is the float32 sum of exact weights times the given
+// activations, so results differ from a float64 reference only by the order of float32 additions. `integers` rounds
+// them to 15 bits, and sums exactly.
 //
 // A matrix is `rows` x `columns` (outputs x inputs), each row a run of blocks, rows one after the other.
 // One block, little endian (n weights in b bytes; h is a float16):
@@ -57,10 +58,16 @@ enum iq_weight_type {
 //            A and B are blocks 0, 2 and 1, 3 of a group of four; in a shorter last group neighbours.
 //   BYTES    for blocks whose weights are unpacked to bytes: per 32 columns four vectors, lane i of
 //            vector j is column 4 i + j, times 256^-j. Then the sums of 32 activations and the sums of 16.
+//   PAIRS, WORDS, SUPER
+//            rounded to integers of 15 bits, with a scale for each 32 (SUPER: 256) of them; a variant's own orders.
 enum iq_activation_layout {
     IQ_ACTIVATIONS_PLAIN = 0,
     IQ_ACTIVATIONS_NIBBLES = 1,
     IQ_ACTIVATIONS_BYTES = 2,
+    IQ_ACTIVATIONS_PAIRS = 3,
+    IQ_ACTIVATIONS_WORDS = 4,
+    IQ_ACTIVATIONS_SUPER = 5,
+    IQ_ACTIVATION_LAYOUTS = 6,
 };
 
 // Floats that a prepared vector of `columns` activations takes at most, in any layout.
@@ -95,6 +102,9 @@ struct iq_weight_format {
     void (*dequantize)(const void *blocks, float *values, size_t count);
     // Reads each row once, for few vectors.
     void (*gemv)(const struct iq_weight_format *self, const struct iq_product *product);
+    // The same with activations rounded to integers of 15 bits, in `integer_layout`; NULL where there is none.
+    void (*integers)(const struct iq_weight_format *self, const struct iq_product *product);
+    uint32_t integer_layout;
 };
 
 enum {

@@ -13,28 +13,37 @@ public enum KernelVerification {
         var checks: [VerificationCheck] = []
         for kernels in AttentionKernels.all {
             progress("\(kernels.name): tiles")
-            checks += tiles(kernels)
+            for arithmetic in ProductArithmetic.allCases {
+                checks += tiles(kernels, arithmetic)
+            }
             progress("\(kernels.name): table codes")
             checks += lookups(kernels)
             progress("\(kernels.name): softmax")
             checks.append(softmax(kernels))
             for policy in CachePolicy.presets {
                 progress("\(kernels.name): attention with \(policy.name)")
-                checks.append(attention(kernels, policy.withStatistics(fromTokens: 256)))
+                let policy = policy.withStatistics(fromTokens: 256)
+                checks.append(attention(kernels, policy, .float))
+                if policy.keys.grouped != nil {
+                    checks.append(attention(kernels, policy, .integer))
+                }
             }
         }
         return checks
     }
 
     /// Every format of tile, read directly by 1 to 9 heads and decoded whole, against float64.
-    private static func tiles(_ kernels: AttentionKernels) -> [VerificationCheck] {
+    private static func tiles(
+        _ kernels: AttentionKernels, _ arithmetic: ProductArithmetic
+    ) -> [VerificationCheck] {
         var checks: [VerificationCheck] = []
         var numbers = SplitMix64(seed: 1)
         for mode in QuantizationMode.allCases {
             for bits in [2, 3, 4, 8] {
-                // float32 sums of up to 256 products.
                 var check = VerificationCheck(
-                    name: "\(kernels.name) tile \(bits) bits \(mode.rawValue)", tolerance: 5e-6)
+                    name:
+                        "\(kernels.name) tile \(bits) bits \(mode.rawValue) \(arithmetic.rawValue)",
+                    tolerance: tolerance(arithmetic))
                 for levels in LevelSet.allCases {
                     for axis in GroupAxis.allCases {
                         for d in headSizes {
@@ -44,7 +53,7 @@ public enum KernelVerification {
                                 TileLayout.keys(headSize: d, format: format),
                                 .values(headSize: d, format: format),
                             ] {
-                                tile(layout, kernels, &numbers, &check)
+                                tile(layout, kernels, arithmetic, &numbers, &check)
                             }
                         }
                     }
@@ -52,16 +61,24 @@ public enum KernelVerification {
                 checks.append(check)
             }
         }
+        guard arithmetic == .float else { return checks }
         var check = VerificationCheck(name: "\(kernels.name) tile float16", tolerance: 5e-6)
         for d in headSizes {
-            tile(.keys(headSize: d, format: .float16), kernels, &numbers, &check)
-            tile(.values(headSize: d, format: .float16), kernels, &numbers, &check)
+            tile(.keys(headSize: d, format: .float16), kernels, .float, &numbers, &check)
+            tile(.values(headSize: d, format: .float16), kernels, .float, &numbers, &check)
         }
         return checks + [check]
     }
 
+    /// Of products of up to 256 rows, relative to the largest: float32 sums; multipliers rounded to 15 bits, whose errors
+    /// add up to several of 2^−16 where a sum is small beside its terms.
+    private static func tolerance(_ arithmetic: ProductArithmetic) -> Double {
+        arithmetic == .float ? 5e-6 : 4e-4
+    }
+
     private static func tile(
-        _ layout: TileLayout, _ kernels: AttentionKernels, _ numbers: inout SplitMix64,
+        _ layout: TileLayout, _ kernels: AttentionKernels, _ arithmetic: ProductArithmetic,
+        _ numbers: inout SplitMix64,
         _ check: inout VerificationCheck
     ) {
         let (rows, lanes) = (layout.rows, layout.lanes)
@@ -80,7 +97,7 @@ public enum KernelVerification {
         }
         var oracle = [Float](repeating: 0, count: rows * lanes)
         layout.decode(bytes, into: &oracle)
-        let products = TileProducts(layout, kernels: kernels.table)
+        let products = TileProducts(layout, kernels: kernels.table, arithmetic: arithmetic)
         var decoded = oracle.map { _ in Float.nan }
         var scratch = [Float](
             repeating: .nan, count: max(products.scratchCount(heads: 9), 64 * lanes) + 2048)
@@ -129,10 +146,11 @@ public enum KernelVerification {
 
     /// A whole layer, token by token and in chunks, at lengths around each window's and tile's edge.
     private static func attention(
-        _ kernels: AttentionKernels, _ policy: CachePolicy
+        _ kernels: AttentionKernels, _ policy: CachePolicy, _ arithmetic: ProductArithmetic
     ) -> VerificationCheck {
         var check = VerificationCheck(
-            name: "\(kernels.name) attention \(policy.name)", tolerance: 1e-5)
+            name: "\(kernels.name) attention \(policy.name) \(arithmetic.rawValue)",
+            tolerance: arithmetic == .float ? 1e-5 : 6e-4)
         let workers = WorkerPool(threads: WorkerPool.recommendedThreads)
         for (d, ratio) in zip(headSizes, [3, 1, 4, 2, 8]) {
             let shape = LayerShape(queryHeads: 2 * ratio, kvHeads: 2, headSize: d)
@@ -147,6 +165,7 @@ public enum KernelVerification {
             for chunk in [1, 50] {
                 let cache = LayerCache.sample(shape: shape, policy: policy)
                 let attention = LayerAttention(workers: workers, kernels: kernels)
+                attention.arithmetic = arithmetic
                 var done = 0
                 for edge in edges {
                     let row = 2 * ratio * d

@@ -150,7 +150,9 @@ public enum VectorVerification {
                         }
                     }
                     for kernels in AttentionKernels.all {
-                        TileProducts(layout, kernels: kernels.table).decode(
+                        TileProducts(
+                            layout, kernels: kernels.table, arithmetic: .float
+                        ).decode(
                             bytes, into: &decoded, scratch: &scratch)
                         for i in 0..<tile.count {
                             let scale = max(abs(oracle[i]), 1e-6)

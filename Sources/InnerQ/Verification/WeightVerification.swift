@@ -1,4 +1,5 @@
 import CPUKernels
+import KVCache
 import Transformer
 
 /// Compares every weight kernel that the running processor has with plain scalar code in float64.
@@ -8,6 +9,9 @@ import Transformer
 /// 1e-2 and more.
 public enum WeightVerification {
     static let tolerance = 1e-6
+    /// Activations rounded to 15 bits are off by 2^−15 of a block's largest at most, and the largest of 256 normal numbers is
+    /// about four times the mean magnitude.
+    static let integerTolerance = 1e-4
     /// Vectors of a product: what decoding, speculative steps and prompts ask for.
     static let counts = [1, 2, 3, 7, 8, 33]
 
@@ -22,16 +26,23 @@ public enum WeightVerification {
             let name = String(cString: table.pointee.name)
             for type in WeightType.allCases {
                 progress("\(name): \(type) weights")
-                checks.append(check(kernels, type, name: "\(name) weights \(type)"))
+                checks.append(check(kernels, type, .float, name: "\(name) weights \(type)"))
+                guard iq_weight_format(kernels, type.rawValue)?.pointee.integers != nil else {
+                    continue
+                }
+                checks.append(
+                    check(kernels, type, .integer, name: "\(name) weights \(type) integer"))
             }
         }
         return checks
     }
 
     private static func check(
-        _ kernels: UnsafePointer<iq_weight_kernels>, _ type: WeightType, name: String
+        _ kernels: UnsafePointer<iq_weight_kernels>, _ type: WeightType,
+        _ arithmetic: ProductArithmetic, name: String
     ) -> VerificationCheck {
-        var check = VerificationCheck(name: name, tolerance: tolerance)
+        var check = VerificationCheck(
+            name: name, tolerance: arithmetic == .float ? tolerance : integerTolerance)
         guard let format = iq_weight_format(kernels, type.rawValue) else {
             check.note = "missing"
             return check
@@ -48,11 +59,12 @@ public enum WeightVerification {
             let problem = WeightProblem(
                 type, rows: [5, 17, 50, 67, 1][index % 5], columns: columns,
                 count: counts.max() ?? 1, &numbers)
-            problem.compareRows(format, &check)
+            if arithmetic == .float { problem.compareRows(format, &check) }
             for count in counts {
                 if count <= MatrixScratch.maximumPreparedVectors {
-                    problem.compareFewVectors(kernels, format, count: count, &check)
+                    problem.compareFewVectors(kernels, format, arithmetic, count: count, &check)
                 }
+                if arithmetic == .integer { continue }
                 problem.compareManyVectors(kernels, format, count: count, &check)
             }
         }
@@ -165,20 +177,25 @@ private final class WeightProblem {
 
     func compareFewVectors(
         _ kernels: UnsafePointer<iq_weight_kernels>, _ format: UnsafePointer<iq_weight_format>,
-        count: Int, _ check: inout VerificationCheck
+        _ arithmetic: ProductArithmetic, count: Int, _ check: inout VerificationCheck
     ) {
         let stride = (iq_prepared_floats(columns) + 31) / 32 * 32
         let prepared = Self.floats(count * stride)
         defer { UnsafeMutableRawPointer(prepared).deallocate() }
         for vector in 0..<count {
             kernels.pointee.prepare(
-                format.pointee.layout, activations + vector * columns, columns,
+                arithmetic == .float ? format.pointee.layout : format.pointee.integer_layout,
+                activations + vector * columns, columns,
                 prepared + vector * stride)
         }
         compare(count: count, &check) { product in
             product.activations = UnsafePointer(prepared)
             product.activation_stride = stride
-            format.pointee.gemv(format, &product)
+            if arithmetic == .float {
+                format.pointee.gemv(format, &product)
+            } else {
+                format.pointee.integers(format, &product)
+            }
         }
     }
 

@@ -14,6 +14,9 @@ package struct AttentionKernels: @unchecked Sendable {
         (0..<iq_kernels_count()).compactMap { iq_kernels_at($0).map(AttentionKernels.init) }
     }
 
+    /// What compiled them, such as "Clang 17.0.0".
+    package static var compiler: String { String(cString: iq_compiler()) }
+
     private init(_ kernels: UnsafePointer<iq_kernels>) {
         table = kernels.pointee.attention
         name = String(cString: kernels.pointee.name)

@@ -19,30 +19,41 @@ extension LayerAttention {
         private let rawKeys: TileProducts
         private let rawValues: TileProducts
         private let kernels: UnsafePointer<iq_attention_kernels>
+        private let schedule: WindowSchedule
+        private let pages: CachePages
+        private let rawHeadBytes: Int
+        private let sealedHeadBytes: Int
 
+        /// - Parameter pages: of the cache, which must not change meanwhile.
         init(
             cache: LayerCache, kernels: UnsafePointer<iq_attention_kernels>,
-            queries: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, firstPosition: Int
+            arithmetic: ProductArithmetic, pages: CachePages, queries: UnsafePointer<Float>,
+            output: UnsafeMutablePointer<Float>, firstPosition: Int
         ) {
             self.cache = cache
             self.queries = queries
             self.output = output
             self.firstPosition = firstPosition
             self.kernels = kernels
+            self.pages = pages
+            schedule = cache.schedule
+            rawHeadBytes = cache.rawKeyLayout.byteCount + cache.rawValueLayout.byteCount
+            sealedHeadBytes = cache.pageLayout.headBytes
             headSize = cache.shape.headSize
             ratio = cache.shape.groupRatio
             queryHeads = cache.shape.queryHeads
-            keys = BodyProducts(.keys, cache, kernels)
-            values = BodyProducts(.values, cache, kernels)
+            keys = BodyProducts(.keys, cache, kernels, arithmetic)
+            values = BodyProducts(.values, cache, kernels, arithmetic)
             width = headSize * (1 + values.turnedSpaces)
-            rawKeys = TileProducts(cache.rawKeyLayout, kernels: kernels)
-            rawValues = TileProducts(cache.rawValueLayout, kernels: kernels)
+            rawKeys = TileProducts(
+                cache.rawKeyLayout, kernels: kernels, arithmetic: arithmetic)
+            rawValues = TileProducts(
+                cache.rawValueLayout, kernels: kernels, arithmetic: arithmetic)
         }
 
         /// Numbers of the tiles that a block of queries sees: sink pages first, then body and recent.
         func tiles(_ block: QueryBlock) -> Range<Int> {
-            let schedule = cache.schedule
-            let sinkPages = cache.sink.count
+            let sinkPages = pages.sink.count
             let end = firstPosition + block.first + block.count
             let beyond = max(0, end - schedule.sink)
             let last = sinkPages + (beyond + TileLayout.tokens - 1) / TileLayout.tokens
@@ -69,23 +80,22 @@ extension LayerAttention {
 
         @inline(__always)
         private func tile(_ number: Int, _ block: QueryBlock) -> Tile {
-            let schedule = cache.schedule
-            let sinkPages = cache.sink.count
+            let sinkPages = pages.sink.count
             if number < sinkPages {
                 let first = number * TileLayout.tokens
                 return Tile(
-                    page: UnsafeRawPointer(cache.sink[number]!), isSealed: false, firstToken: first,
+                    page: UnsafeRawPointer(pages.sink[number]!), isSealed: false, firstToken: first,
                     count: min(TileLayout.tokens, schedule.sink - first))
             }
             let index = number - sinkPages
             let first = schedule.firstToken(ofTile: index)
             if index < block.sealed {
                 return Tile(
-                    page: UnsafeRawPointer(cache.body[index - cache.droppedTiles]), isSealed: true,
+                    page: UnsafeRawPointer(pages.body[index - pages.bodyFirst]), isSealed: true,
                     firstToken: first, count: TileLayout.tokens, number: index)
             }
             return Tile(
-                page: UnsafeRawPointer(cache.raw[index - cache.rawFirst]), isSealed: false,
+                page: UnsafeRawPointer(pages.raw[index - pages.rawFirst]), isSealed: false,
                 firstToken: first, count: TileLayout.tokens)
         }
 
@@ -93,7 +103,7 @@ extension LayerAttention {
             let decoded = headSize * TileLayout.tokens
             return rows * headSize + rows * bodyQuerySize + rows
                 + rows * LayerAttention.tilesPerStep * TileLayout.tokens
-                + decoded
+                + decoded + keys.integerCount(heads: rows)
                 + max(keys.scratchCount(heads: rows), values.scratchCount(heads: rows)) + 2048
         }
 
@@ -111,15 +121,25 @@ extension LayerAttention {
             let scores = shifts + rows
             let stride = LayerAttention.tilesPerStep * TileLayout.tokens
             let decoded = scores + rows * stride
-            let rest = decoded + headSize * TileLayout.tokens
+            let integerQueries = decoded + headSize * TileLayout.tokens
+            let integerCount = keys.integerCount(heads: rows)
+            let rest = integerQueries + integerCount
             prepare(head, block, rawQueries, bodyQueries, shifts)
             let isDirect = rows <= LayerAttention.directRows
+            var integers: UnsafePointer<iq_multipliers>?
+            if isDirect && integerCount > 0 {
+                let target = UnsafeMutableRawPointer(integerQueries)
+                    .assumingMemoryBound(to: iq_multipliers.self)
+                keys.quantize(bodyQueries, bodyQuerySize, rows, into: target, scratch: rest)
+                integers = UnsafePointer(target)
+            }
             var next = tiles.lowerBound
             while next < tiles.upperBound {
                 let step = next..<min(next + LayerAttention.tilesPerStep, tiles.upperBound)
                 let columns = step.count * TileLayout.tokens
                 for (column, number) in step.enumerated() {
                     let tile = tile(number, block)
+                    if isDirect { fetch(number + 2, head, block, tiles) }
                     let target = scores + column * TileLayout.tokens
                     for row in 0..<rows {
                         let start = tile.isSealed ? shifts[row] : 0
@@ -128,7 +148,7 @@ extension LayerAttention {
                     if tile.isSealed {
                         keys.scores(
                             tile.page, head: head, tile: tile.number, bodyQueries, bodyQuerySize,
-                            rows, target, stride, isDirect, decoded, rest)
+                            integers, rows, target, stride, isDirect, decoded, rest)
                     } else {
                         rawKeys.multiply(
                             tile.page + head * rawHeadBytes, rawQueries, headSize, rows, target,
@@ -146,7 +166,7 @@ extension LayerAttention {
                             isDirect, decoded, rest)
                     } else {
                         rawValues.multiply(
-                            tile.page + head * rawHeadBytes + cache.rawKeyLayout.byteCount,
+                            tile.page + head * rawHeadBytes + rawKeys.layout.byteCount,
                             weights, stride, rows, partial.output, width, isDirect, decoded, rest)
                     }
                 }
@@ -154,8 +174,13 @@ extension LayerAttention {
             }
         }
 
-        private var rawHeadBytes: Int {
-            cache.rawKeyLayout.byteCount + cache.rawValueLayout.byteCount
+        /// Asks for what a head has of tile `number`: keys for the next products, values for those after the softmax.
+        @inline(__always)
+        private func fetch(_ number: Int, _ head: Int, _ block: QueryBlock, _ tiles: Range<Int>) {
+            guard number < tiles.upperBound else { return }
+            let tile = tile(number, block)
+            let bytes = tile.isSealed ? sealedHeadBytes : rawHeadBytes
+            iq_prefetch(tile.page + head * bytes, bytes)
         }
 
         /// Queries times the attention scale; for the body also times the key scales, with q · mean beside them, or turned
@@ -165,6 +190,7 @@ extension LayerAttention {
             _ bodyQueries: UnsafeMutablePointer<Float>, _ shifts: UnsafeMutablePointer<Float>
         ) {
             let scale = cache.shape.attentionScale
+            let (rotation, normalizer) = (cache.keyRotation, cache.normalizer)
             for query in 0..<block.count {
                 for member in 0..<ratio {
                     let row = query * ratio + member
@@ -175,12 +201,12 @@ extension LayerAttention {
                     for i in 0..<headSize { target[i] = source[i] * scale }
                     shifts[row] = 0
                     let body = bodyQueries + row * bodyQuerySize
-                    if let quantizer = cache.keyRotation {
+                    if let quantizer = rotation {
                         quantizer.rotation.apply(target, into: body)
                         quantizer.projection?.project(target, into: body + headSize)
                         continue
                     }
-                    guard let normalizer = cache.normalizer else {
+                    guard let normalizer else {
                         for i in 0..<headSize { body[i] = target[i] }
                         continue
                     }
@@ -206,12 +232,12 @@ extension LayerAttention {
             let seesAll =
                 tile.count == TileLayout.tokens
                 && tile.firstToken + TileLayout.tokens <= firstQuery + 1
-                && cache.schedule.firstVisible(at: firstQuery + block.count - 1) <= tile.firstToken
+                && schedule.firstVisible(at: firstQuery + block.count - 1) <= tile.firstToken
             if seesAll { return }
             for row in 0..<rows {
                 let position = firstQuery + row / ratio
                 let low = min(
-                    max(0, cache.schedule.firstVisible(at: position) - tile.firstToken),
+                    max(0, schedule.firstVisible(at: position) - tile.firstToken),
                     TileLayout.tokens)
                 let high = max(low, min(tile.count, position + 1 - tile.firstToken))
                 let line = scores + row * stride

@@ -17,7 +17,7 @@ struct BodyProducts {
 
     init(
         _ tensor: CacheTensor, _ cache: LayerCache,
-        _ kernels: UnsafePointer<iq_attention_kernels>
+        _ kernels: UnsafePointer<iq_attention_kernels>, _ arithmetic: ProductArithmetic
     ) {
         page = cache.pageLayout
         turns = tensor == .keys ? cache.turns : nil
@@ -35,7 +35,7 @@ struct BodyProducts {
             kind = .rotated(RotatedProducts(quantizer, layout: layout, kernels: kernels))
             turnedSpaces = quantizer.format.hasResidual ? 2 : 1
         } else {
-            kind = .tiles(TileProducts(layout, kernels: kernels))
+            kind = .tiles(TileProducts(layout, kernels: kernels, arithmetic: arithmetic))
             turnedSpaces = 0
         }
     }
@@ -48,22 +48,44 @@ struct BodyProducts {
         }
     }
 
+    /// Floats that queries take as integers; 0 if they are not wanted so.
+    func integerCount(heads: Int) -> Int {
+        guard case .tiles(let products) = kind, products.takesIntegers else { return 0 }
+        return products.integerCount(heads: heads)
+    }
+
+    /// Brings the queries of all tiles to come into integers.
+    func quantize(
+        _ queries: UnsafePointer<Float>, _ stride: Int, _ rows: Int,
+        into integers: UnsafeMutablePointer<iq_multipliers>, scratch: UnsafeMutablePointer<Float>
+    ) {
+        guard case .tiles(let products) = kind else { return }
+        products.quantize(
+            queries, xStride: stride, heads: rows, into: integers, scratch: scratch)
+    }
+
     /// Adds the scores of a head's keys: `out[h][token] += q[h] · k[token]`.
     ///
     /// - Parameters:
     ///   - tile: its number in the body, from which RoPE's angles follow.
+    ///   - integers: of ``quantize(_:_:_:into:scratch:)``, if there are any.
     ///   - isDirect: multiply codes as they are, for few rows; otherwise decode them once for all.
     ///   - decoded: room for a tile.
     @inline(__always)
     func scores(
         _ start: UnsafeRawPointer, head: Int, tile: Int, _ queries: UnsafePointer<Float>,
-        _ stride: Int, _ rows: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
-        _ isDirect: Bool, _ decoded: UnsafeMutablePointer<Float>,
-        _ scratch: UnsafeMutablePointer<Float>
+        _ stride: Int, _ integers: UnsafePointer<iq_multipliers>?, _ rows: Int,
+        _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ isDirect: Bool,
+        _ decoded: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutablePointer<Float>
     ) {
         let keys = start + head * page.headBytes
         switch kind {
         case .tiles(let products):
+            if let integers {
+                products.dot(
+                    keys, integers: integers, heads: rows, out: out, outStride: outStride)
+                return
+            }
             products.multiply(
                 keys, queries, stride, rows, out, outStride, isDirect, decoded, scratch)
         case .rotated(let products):

@@ -27,6 +27,8 @@ package final class LayerAttention {
 
     private let kernels: UnsafePointer<iq_attention_kernels>
     private let workers: WorkerPool
+    /// Of products with codes.
+    package var arithmetic = ProductArithmetic.integer
     private var memory: UnsafeMutablePointer<Float>
     private var memoryCount = 0
 
@@ -62,16 +64,19 @@ package final class LayerAttention {
         cache.append(keys: keys, values: values, count: count)
         cache.watch(queries: queries, position: before, count: count)
         if meaning == .decode { cache.seal(visibleFrom: cache.schedule.firstVisible(at: before)) }
-        let pass = Pass(
-            cache: cache, kernels: kernels, queries: queries, output: output, firstPosition: before)
-        if count == 1 {
-            let sealed = meaning == .prompt ? sealedBefore : cache.sealedTiles
-            one(pass, QueryBlock(first: 0, count: 1, sealed: sealed))
-        } else {
-            many(
-                pass,
-                blocks: Self.blocks(
-                    count, before, meaning == .prompt ? sealedBefore : nil, cache.schedule))
+        cache.withPages { pages in
+            let pass = Pass(
+                cache: cache, kernels: kernels, arithmetic: arithmetic, pages: pages,
+                queries: queries, output: output, firstPosition: before)
+            if count == 1 {
+                let sealed = meaning == .prompt ? sealedBefore : cache.sealedTiles
+                one(pass, QueryBlock(first: 0, count: 1, sealed: sealed))
+            } else {
+                many(
+                    pass,
+                    blocks: Self.blocks(
+                        count, before, meaning == .prompt ? sealedBefore : nil, cache.schedule))
+            }
         }
         if meaning == .prompt {
             cache.seal(visibleFrom: cache.schedule.firstVisible(at: cache.tokenCount))

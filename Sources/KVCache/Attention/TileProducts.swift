@@ -4,29 +4,40 @@ package import CPUKernels
 package struct TileProducts {
     package let layout: TileLayout
     let kernels: UnsafePointer<iq_attention_kernels>
-    private let dotCodes: iq_dot_codes_fn?
+    let dotCodes: iq_dot_codes_fn?
+    let dotIntegers: iq_dot_integers_fn?
     private let unpack: iq_unpack_fn?
-    private let mode: Int32
-    private let bias: Float
+    let mode: Int32
+    let bias: Float
 
-    package init(_ layout: TileLayout, kernels: UnsafePointer<iq_attention_kernels>) {
+    /// - Parameter arithmetic: of products with codes.
+    package init(
+        _ layout: TileLayout, kernels: UnsafePointer<iq_attention_kernels>,
+        arithmetic: ProductArithmetic
+    ) {
         self.layout = layout
         self.kernels = kernels
         guard let grouped = layout.format.grouped else {
             dotCodes = nil
+            dotIntegers = nil
             unpack = nil
             mode = 0
             bias = 0
             return
         }
         let dots = kernels.pointee.dot_codes
+        let integers = kernels.pointee.dot_integers
         let unpacks = kernels.pointee.unpack
-        switch grouped.bits {
-        case 2: (dotCodes, unpack) = (dots.0, unpacks.0)
-        case 3: (dotCodes, unpack) = (dots.1, unpacks.1)
-        case 4: (dotCodes, unpack) = (dots.2, unpacks.2)
-        default: (dotCodes, unpack) = (dots.3, unpacks.3)
-        }
+        let ofBits: (iq_dot_codes_fn?, iq_dot_integers_fn?, iq_unpack_fn?) =
+            switch grouped.bits {
+            case 2: (dots.0, integers.0, unpacks.0)
+            case 3: (dots.1, integers.1, unpacks.1)
+            case 4: (dots.2, integers.2, unpacks.2)
+            default: (dots.3, integers.3, unpacks.3)
+            }
+        dotCodes = ofBits.0
+        dotIntegers = arithmetic == .integer ? ofBits.1 : nil
+        unpack = ofBits.2
         bias = Float(grouped.bias)
         mode =
             switch grouped.mode {
@@ -38,7 +49,7 @@ package struct TileProducts {
 
     /// Floats that ``dot`` needs as scratch for `heads` heads.
     package func scratchCount(heads: Int) -> Int {
-        heads * (layout.rows + 32) + 2 * layout.rows + 64
+        heads * (layout.rows + 32) + 2 * layout.rows + 64 + integerCount(heads: heads)
     }
 
     /// `out[h][lane] += Σ x[h][row] · tile[row][lane]` for `heads` heads.
@@ -52,7 +63,13 @@ package struct TileProducts {
                 x, xStride, heads, out, outStride)
             return
         }
-        if layout.isInner {
+        if takesIntegers {
+            let integers = UnsafeMutableRawPointer(scratch)
+                .assumingMemoryBound(to: iq_multipliers.self)
+            let rest = scratch + integerCount(heads: heads)
+            quantize(x, xStride: xStride, heads: heads, into: integers, scratch: rest)
+            dot(tile, integers: integers, heads: heads, out: out, outStride: outStride)
+        } else if layout.isInner {
             inner(tile, x, xStride, heads, out, outStride, scratch)
         } else {
             outer(tile, x, xStride, heads, out, outStride, scratch)
@@ -87,21 +104,17 @@ package struct TileProducts {
             var codes = iq_code_block(
                 words: words, word_stride: layout.lanes, scales: scales, zeros: zeros,
                 lanes: layout.lanes, bias: bias, mode: mode)
-            dotCodes!(&codes, x, xStride, heads, out, outStride)
+            multiply(&codes, x, xStride, heads, out, outStride, scratch)
             return
         }
         let half = layout.lanes / 2
         for part in 0..<2 {
-            for h in 0..<heads {
-                for i in 0..<16 {
-                    scratch[32 * h + 16 * part + i] = x[h * xStride + i]
-                    scratch[32 * h + 16 * (1 - part) + i] = 0
-                }
-            }
+            halves(x, xStride, heads, part: part, into: scratch)
             var codes = iq_code_block(
                 words: words, word_stride: half, scales: scales + part * half,
                 zeros: zeros + part * half, lanes: half, bias: bias, mode: mode)
-            dotCodes!(&codes, scratch, 32, heads, out + part * half, outStride)
+            multiply(
+                &codes, scratch, 32, heads, out + part * half, outStride, scratch + 32 * heads)
         }
     }
 
@@ -136,8 +149,9 @@ package struct TileProducts {
                     var codes = iq_code_block(
                         words: words + 32 * laneBlock, word_stride: layout.lanes, scales: nil,
                         zeros: nil, lanes: lanes, bias: 0, mode: 0)
-                    dotCodes!(
-                        &codes, folded + 32 * block, rows, heads, out + 32 * laneBlock, outStride)
+                    multiply(
+                        &codes, folded + 32 * block, rows, heads, out + 32 * laneBlock, outStride,
+                        halfScratch)
                 } else {
                     // Only K tiles have a short block, and they have one block of lanes.
                     let unused = tile.assumingMemoryBound(to: UInt16.self)

@@ -198,6 +198,20 @@ package final class LayerCache {
         }
     }
 
+    /// Lends the pages for reading.
+    func withPages(_ action: (CachePages) -> Void) {
+        sink.withUnsafeBufferPointer { sink in
+            body.withUnsafeBufferPointer { body in
+                raw.withUnsafeBufferPointer { raw in
+                    action(
+                        CachePages(
+                            sink: sink, body: body, bodyFirst: droppedTiles, raw: raw,
+                            rawFirst: rawFirst))
+                }
+            }
+        }
+    }
+
     /// Gives back the float16 pages of sealed tiles, and every page that no later query can see.
     package func release() {
         let sealedRaw = min(sealedTiles - rawFirst, raw.count)

@@ -59,6 +59,12 @@ public final class SequenceCache {
         attention = LayerAttention(workers: workers)
     }
 
+    /// How codes are multiplied; nothing that the cache holds depends on it.
+    public var arithmetic: ProductArithmetic {
+        get { attention.arithmetic }
+        set { attention.arithmetic = newValue }
+    }
+
     /// Tokens that every layer has. During a pass the first layers have more.
     public var tokenCount: Int { layers.map(\.tokenCount).min() ?? 0 }
 

@@ -15,7 +15,7 @@ public import Foundation
 /// The header holds policy, shape, token counts, the model's fingerprint and the caller's own state. Lengths follow
 /// from the policy, so that a file whose size does not fit is refused before it is read.
 public enum CacheSnapshot {
-    public static let version = 2
+    public static let version = 3
     private static let magic = Array("INNERQKV".utf8)
     private static let largestHeader = 1 << 24
     /// So many that no byte count overflows; see ``LayerShape/mostHeads``.

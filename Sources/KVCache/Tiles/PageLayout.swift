@@ -9,6 +9,7 @@ package struct PageLayout: Sendable, Hashable {
     package let values: TileLayout
     package let keySide: SideLayout
     package let valueSide: SideLayout
+    package let headBytes: Int
 
     package init(shape: LayerShape, keys: TensorFormat, values: TensorFormat) {
         kvHeads = shape.kvHeads
@@ -16,9 +17,9 @@ package struct PageLayout: Sendable, Hashable {
         self.values = .values(headSize: shape.headSize, format: values)
         keySide = SideLayout(keys, shape)
         valueSide = SideLayout(values, shape)
+        headBytes = self.keys.byteCount + self.values.byteCount
     }
 
-    package var headBytes: Int { keys.byteCount + values.byteCount }
     package var keySideOffset: Int { headBytes * kvHeads }
     package var valueSideOffset: Int { keySideOffset + keySide.byteCount }
     package var byteCount: Int { valueSideOffset + valueSide.byteCount }

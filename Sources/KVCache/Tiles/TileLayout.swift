@@ -34,6 +34,27 @@ package struct TileLayout: Sendable, Hashable {
     package let format: TensorFormat
     /// Whether a group lies along the rows, the inner dimension of the product. Rotated: whether a vector does, as in K.
     package let isInner: Bool
+    package let codeBytes: Int
+    package let byteCount: Int
+
+    init(rows: Int, lanes: Int, format: TensorFormat, isInner: Bool) {
+        self.rows = rows
+        self.lanes = lanes
+        self.format = format
+        self.isInner = isInner
+        // Computed once: attention asks for sizes and offsets at every tile.
+        codeBytes = rows * lanes * (format.codeBits ?? 16) / 8
+        let groups = isInner ? (rows + 31) / 32 * lanes : (lanes + 31) / 32 * rows
+        byteCount =
+            switch format {
+            case .float16, .codebook: codeBytes
+            case .grouped(let grouped): codeBytes + (grouped.storesZeros ? 4 : 2) * groups
+            case .rotated(let rotated):
+                codeBytes
+                    + (rotated.hasResidual
+                        ? 4 * Self.tokens + rows * lanes / 8 : 2 * Self.tokens)
+            }
+    }
 
     package static func keys(headSize: Int, format: TensorFormat) -> TileLayout {
         TileLayout(
@@ -58,8 +79,6 @@ package struct TileLayout: Sendable, Hashable {
         return isInner ? rowBlocks * lanes : laneBlocks * rows
     }
 
-    package var codeBytes: Int { rows * lanes * (format.codeBits ?? 16) / 8 }
-
     package var scaleOffset: Int { codeBytes }
     package var zeroOffset: Int { codeBytes + 2 * groupCount }
 
@@ -67,15 +86,6 @@ package struct TileLayout: Sendable, Hashable {
     package var normOffset: Int { codeBytes }
     package var signOffset: Int { normOffset + 2 * Self.tokens }
     package var errorOffset: Int { signOffset + rows * lanes / 8 }
-
-    package var byteCount: Int {
-        switch format {
-        case .float16, .codebook: codeBytes
-        case .grouped(let grouped): zeroOffset + (grouped.storesZeros ? 2 * groupCount : 0)
-        case .rotated(let rotated):
-            rotated.hasResidual ? errorOffset + 2 * Self.tokens : signOffset
-        }
-    }
 
     /// Byte offset of the words of a row block.
     package func wordOffset(block: Int) -> Int { block * (format.codeBits ?? 0) * lanes * 4 }

@@ -1,27 +1,29 @@
 // Packing of one tile, scalar and exact: what kernels are compared with, and what seals tiles.
 
-/// The word and bits of one code: see iq_attention.h.
+/// The words and bits of one code: see iq_attention.h.
 enum CodePlace {
+    /// The word of a lane, and the bit in it, that hold bit `bit` of a code.
+    @inline(__always)
+    static func bit(_ bit: Int, row: Int, bits: Int) -> (word: Int, shift: Int) {
+        if bits == 3 && row >= 24 {
+            let second = row >= 28 ? 1 : 0
+            let shift = 8 * (row % 4) + 6
+            return bit < 2 ? (second, shift + bit) : (2, shift + second)
+        }
+        let rows = bits == 3 ? 8 : 32 / bits
+        return (row / rows, 8 * (row % 4) + bits * (row % rows / 4) + bit)
+    }
+
     /// Reads the code of `bits` bits.
     @inline(__always)
     static func read(
         _ words: UnsafePointer<UInt32>, stride: Int, lane: Int, row: Int, bits: Int
     ) -> UInt8 {
-        if bits == 3 && row >= 30 {
-            let low = words[(row - 30) * stride + lane] >> 30
-            let high = (words[2 * stride + lane] >> UInt32(row)) & 1
-            return UInt8(low | high << 2)
-        }
-        let perWord = bits == 3 ? 10 : 32 / bits
-        let word = words[(row / perWord) * stride + lane]
-        return UInt8((word >> UInt32(bits * (row % perWord))) & ((1 << UInt32(bits)) - 1))
-    }
-
-    /// The word of a lane, and the bit in it, that hold bit `bit` of a code.
-    static func bit(_ bit: Int, row: Int, bits: Int) -> (word: Int, shift: Int) {
-        if bits == 3 && row >= 30 { return bit < 2 ? (row - 30, 30 + bit) : (2, row) }
-        let perWord = bits == 3 ? 10 : 32 / bits
-        return (row / perWord, bits * (row % perWord) + bit)
+        let low = bit(0, row: row, bits: bits)
+        let code = words[low.word * stride + lane] >> UInt32(low.shift)
+        guard bits == 3 && row >= 24 else { return UInt8(code & ((1 << UInt32(bits)) - 1)) }
+        let high = bit(2, row: row, bits: bits)
+        return UInt8(code & 3 | (words[high.word * stride + lane] >> UInt32(high.shift) & 1) << 2)
     }
 
     /// Ors the code into words that were zero.
@@ -31,13 +33,14 @@ enum CodePlace {
         bits: Int
     ) {
         let code = UInt32(code)
-        if bits == 3 && row >= 30 {
-            words[(row - 30) * stride + lane] |= (code & 3) << 30
-            words[2 * stride + lane] |= (code >> 2) << UInt32(row)
+        let low = bit(0, row: row, bits: bits)
+        guard bits == 3 && row >= 24 else {
+            words[low.word * stride + lane] |= code << UInt32(low.shift)
             return
         }
-        let perWord = bits == 3 ? 10 : 32 / bits
-        words[(row / perWord) * stride + lane] |= code << UInt32(bits * (row % perWord))
+        let high = bit(2, row: row, bits: bits)
+        words[low.word * stride + lane] |= (code & 3) << UInt32(low.shift)
+        words[high.word * stride + lane] |= (code >> 2) << UInt32(high.shift)
     }
 }
 

@@ -1,4 +1,5 @@
 internal import CPUKernels
+internal import KVCache
 internal import Threading
 
 /// One call of `multiply`: chooses the kernel and splits the rows among the workers.
@@ -35,7 +36,7 @@ struct MatrixProduct {
         let kernels = iq_kernels().pointee.weights!
         var done: UInt32 = 1 << Self.plain
         for part in parts {
-            let layout = part.format.pointee.layout
+            let layout = part.format.pointee.layout(scratch.arithmetic)
             if done & 1 << layout != 0 { continue }
             done |= 1 << layout
             let prepared = scratch.vectors.first(layout: layout)
@@ -48,7 +49,7 @@ struct MatrixProduct {
         let chunk = rowsPerTask(granularity: 8, most: 256, workers: workers.threads)
         let tasks = MatrixTasks(
             product: self, chunk: chunk, kernels: kernels, vectors: scratch.vectors,
-            panels: scratch.panels)
+            panels: scratch.panels, arithmetic: scratch.arithmetic)
         withUnsafePointer(to: tasks) { tasks in
             workers.run(count: taskCount(chunk: chunk), context: tasks) { context, task, _ in
                 context.assumingMemoryBound(to: MatrixTasks.self).pointee.multiplyFew(task: task)
@@ -61,7 +62,7 @@ struct MatrixProduct {
             granularity: 16, most: Int(IQ_GEMM_ROWS), workers: workers.threads)
         let tasks = MatrixTasks(
             product: self, chunk: chunk, kernels: iq_kernels().pointee.weights,
-            vectors: scratch.vectors, panels: scratch.panels)
+            vectors: scratch.vectors, panels: scratch.panels, arithmetic: .float)
         withUnsafePointer(to: tasks) { tasks in
             workers.run(count: taskCount(chunk: chunk), context: tasks) { context, task, worker in
                 context.assumingMemoryBound(to: MatrixTasks.self).pointee
@@ -117,20 +118,34 @@ private struct MatrixTasks {
     let kernels: UnsafePointer<iq_weight_kernels>
     let vectors: PreparedVectors
     let panels: GemmPanels
+    let arithmetic: ProductArithmetic
 
     func multiplyFew(task: Int) {
         var (part, job) = product.job(task: task, chunk: chunk)
         let format = product.parts[part].format
-        if format.pointee.layout != MatrixProduct.plain {
-            job.activations = UnsafePointer(vectors.first(layout: format.pointee.layout))
+        let layout = format.pointee.layout(arithmetic)
+        if layout != MatrixProduct.plain {
+            job.activations = UnsafePointer(vectors.first(layout: layout))
             job.activation_stride = vectors.stride
         }
-        format.pointee.gemv(format, &job)
+        if arithmetic == .integer, let integers = format.pointee.integers {
+            integers(format, &job)
+        } else {
+            format.pointee.gemv(format, &job)
+        }
     }
 
     func multiplyMany(task: Int, worker: Int) {
         var (part, job) = product.job(task: task, chunk: chunk)
         job.panel = panels.panel(worker: worker)
         kernels.pointee.gemm(product.parts[part].format, &job)
+    }
+}
+
+extension iq_weight_format {
+    /// The order in which products of few vectors want their activations.
+    @inline(__always)
+    fileprivate func layout(_ arithmetic: ProductArithmetic) -> UInt32 {
+        arithmetic == .integer && integers != nil ? integer_layout : layout
     }
 }

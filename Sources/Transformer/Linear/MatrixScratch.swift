@@ -1,4 +1,5 @@
 internal import CPUKernels
+package import KVCache
 
 /// Memory that products need while they run, allocated once for a forward pass.
 ///
@@ -12,6 +13,9 @@ package final class MatrixScratch {
     package let columns: Int
     /// The most threads that it serves.
     package let workers: Int
+
+    /// Of products with up to ``maximumPreparedVectors`` vectors.
+    package var arithmetic = ProductArithmetic.integer
 
     private static let alignment = 128
     private let memory: UnsafeMutableRawPointer
@@ -44,8 +48,8 @@ package final class MatrixScratch {
 
 /// Activation vectors in the kernels' own orders.
 struct PreparedVectors {
-    /// Nibbles and bytes; plain needs no copy.
-    static let layouts = 2
+    /// All but plain, which needs no copy.
+    static let layouts = Int(IQ_ACTIVATION_LAYOUTS.rawValue) - 1
 
     fileprivate let memory: UnsafeMutablePointer<Float>
     /// Floats from one vector to the next, a multiple of 128 bytes.
@@ -53,8 +57,7 @@ struct PreparedVectors {
 
     /// Vector 0 in a layout other than plain.
     func first(layout: UInt32) -> UnsafeMutablePointer<Float> {
-        let index = layout == UInt32(IQ_ACTIVATIONS_BYTES.rawValue) ? 1 : 0
-        return memory + stride * MatrixScratch.maximumPreparedVectors * index
+        memory + stride * MatrixScratch.maximumPreparedVectors * (Int(layout) - 1)
     }
 }
 

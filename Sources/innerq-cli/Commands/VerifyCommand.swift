@@ -4,11 +4,19 @@ import InnerQ
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
+        abstract: "Compare kernels with their oracles, and integer attention with float32.",
+        subcommands: [VerifyKernelsCommand.self, VerifyLogitsCommand.self],
+        defaultSubcommand: VerifyKernelsCommand.self)
+}
+
+struct VerifyKernelsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kernels",
         abstract: "Compare every kernel with its oracle, and quantizers with stored vectors.",
         discussion: """
-            innerq verify
-            innerq verify --vectors ./vectors     also compare with vector files of the official quantizers
-            innerq verify --device cuda           the GPU's kernels and caches instead, against the CPU
+            innerq verify kernels                      or only: innerq verify
+            innerq verify kernels --vectors ./vectors  also compare with vector files of the official quantizers
+            innerq verify kernels --device cuda        the GPU's kernels and caches instead, against the CPU
 
             Attention kernels, for every format, head size and group of heads, against scalar code in float64; weight \
             kernels, for every type, the same. A check fails if one number misses its tolerance; then the exit code is 1.

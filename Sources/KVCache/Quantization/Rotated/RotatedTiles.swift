@@ -151,19 +151,19 @@ extension CodePlace {
         _ codes: UnsafePointer<UInt32>, _ laneStride: Int, _ count: Int,
         _ words: UnsafeMutablePointer<UInt32>, stride: Int, row: Int, bits: Int
     ) {
-        if bits == 3 && row >= 30 {
-            let low = words + (row - 30) * stride
-            let high = words + 2 * stride
+        let place = bit(0, row: row, bits: bits)
+        let target = words + place.word * stride
+        let shift = UInt32(place.shift)
+        if bits == 3 && row >= 24 {
+            let top = bit(2, row: row, bits: bits)
+            let high = words + top.word * stride
             for lane in 0..<count {
                 let code = codes[lane * laneStride]
-                low[lane] |= code << 30
-                high[lane] |= (code >> 2) << UInt32(row)
+                target[lane] |= (code & 3) &<< shift
+                high[lane] |= (code >> 2) &<< UInt32(top.shift)
             }
             return
         }
-        let perWord = bits == 3 ? 10 : 32 / bits
-        let target = words + (row / perWord) * stride
-        let shift = UInt32(bits * (row % perWord))
         for lane in 0..<count { target[lane] |= codes[lane * laneStride] &<< shift }
     }
 }

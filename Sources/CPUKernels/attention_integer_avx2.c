@@ -1,0 +1,243 @@
+// AVX2 attention over codes, in integers.
+//
+// A register has a word of 8 lanes; shifted and masked, that is four consecutive rows of each lane, as bytes.
+// `maddubs` multiplies them with four multipliers, repeated in all lanes, and adds pairs, 32 products an instruction:
+//
+//     codes      | r0 r1 r2 r3 | r0 r1 r2 r3 | …   u8, one lane each 32 bits
+//     high, low  | x0 x1 x2 x3 | x0 x1 x2 x3 | …   s8, the same in all lanes, one of each a head
+//     sums       |  a     b    |  a     b    | …   s16: 8 · 2 · 127 · 15 = 30,480 fits for codes of up to 4 bits
+//
+// so a group of 32 rows sums in int16 and is widened once. Codes of 8 bits would not fit; they are widened to int16 and
+// meet the whole multipliers by `pmaddwd`. Codes are unpacked once for three heads and scaled once a group; a broadcast serves
+// two registers of lanes, since loads are scarcer than products (Zen 3: one and a half products a cycle, one load beside).
+//
+// 3 bits, 3 heads, 16 lanes: 40 instructions to unpack 512 codes, 240 to multiply them with 3 × 512 multipliers of 15 bits
+// and about 50 to scale them.
+#include "iq_attention.h"
+
+#include "attention_avx2.h"
+#include "attention_integer.h"
+
+#if defined(__x86_64__)
+
+// ---- multipliers ---------------------------------------------------------------------------------------------
+
+INLINE __m256i broadcast4(const void *p) {
+    int32_t word;
+    __builtin_memcpy(&word, p, 4);
+    return _mm256_set1_epi32(word);
+}
+
+INLINE float largest8(__m256 v) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+// 16 floats times `inverse`, rounded to int16 in order.
+INLINE __m256i round16(__m256 a, __m256 b, __m256 inverse) {
+    __m256i i = _mm256_cvtps_epi32(_mm256_mul_ps(a, inverse)), j = _mm256_cvtps_epi32(_mm256_mul_ps(b, inverse));
+    return _mm256_permute4x64_epi64(_mm256_packs_epi32(i, j), 0xD8);
+}
+
+INLINE __m256i pack_bytes(__m256i a, __m256i b) {
+    return _mm256_permute4x64_epi64(_mm256_packs_epi16(a, b), 0xD8);
+}
+
+INLINE int32_t sum_of_16_bits(__m256i a, __m256i b) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i s = _mm256_add_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones));
+    __m128i t = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+    t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1)));
+}
+
+AVX2 void iq_quantize_avx2(const float *x, size_t x_stride, size_t heads, struct iq_multipliers *integers) {
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    for (size_t h = 0; h < heads; h++, x += x_stride, integers++) {
+        __m256 a = _mm256_loadu_ps(x), b = _mm256_loadu_ps(x + 8), c = _mm256_loadu_ps(x + 16);
+        __m256 d = _mm256_loadu_ps(x + 24);
+        __m256 m = _mm256_max_ps(_mm256_max_ps(_mm256_andnot_ps(sign, a), _mm256_andnot_ps(sign, b)),
+                                 _mm256_max_ps(_mm256_andnot_ps(sign, c), _mm256_andnot_ps(sign, d)));
+        // 0 · x is NaN where x is not finite.
+        __m256 bad = _mm256_mul_ps(_mm256_setzero_ps(), _mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d)));
+        const float largest = largest8(m);
+        integers->scale = iq_multiplier_scale(largest);
+        if (_mm256_movemask_ps(_mm256_cmp_ps(bad, bad, _CMP_UNORD_Q))) integers->scale = NAN;
+        const __m256 inverse = _mm256_set1_ps(iq_multiplier_inverse(largest));
+        __m256i n0 = round16(a, b, inverse), n1 = round16(c, d, inverse);
+        _mm256_storeu_si256((__m256i *)integers->n, n0);
+        _mm256_storeu_si256((__m256i *)(integers->n + 16), n1);
+        const __m256i half = _mm256_set1_epi16(64);
+        __m256i h0 = _mm256_srai_epi16(_mm256_add_epi16(n0, half), 7);
+        __m256i h1 = _mm256_srai_epi16(_mm256_add_epi16(n1, half), 7);
+        _mm256_storeu_si256((__m256i *)integers->high, pack_bytes(h0, h1));
+        _mm256_storeu_si256((__m256i *)integers->low, pack_bytes(_mm256_sub_epi16(n0, _mm256_slli_epi16(h0, 7)),
+                                                                _mm256_sub_epi16(n1, _mm256_slli_epi16(h1, 7))));
+        integers->total = sum_of_16_bits(n0, n1);
+    }
+}
+
+// ---- products ------------------------------------------------------------------------------------------------
+
+enum { HEADS = 3, VECTORS = 2 };
+
+// Keeps the compiler from adding products to each other before it adds them to the sum: it then has no registers left.
+#define IN_ORDER(vector) __asm__ volatile("" : "+x"(vector))
+
+// Codes of rows 4·quad …, times the multipliers of H heads.
+INLINE void add_quad(int H, const __m256i codes[VECTORS], const struct iq_multipliers *x, int quad,
+                     __m256i high[HEADS][VECTORS], __m256i low[HEADS][VECTORS]) {
+#pragma clang loop unroll(full)
+    for (int h = 0; h < H; h++) {
+        const __m256i mh = broadcast4(x[h].high + 4 * quad);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < VECTORS; v++) {
+            high[h][v] = _mm256_add_epi16(high[h][v], _mm256_maddubs_epi16(codes[v], mh));
+            IN_ORDER(high[h][v]);
+        }
+        const __m256i ml = broadcast4(x[h].low + 4 * quad);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < VECTORS; v++) {
+            low[h][v] = _mm256_add_epi16(low[h][v], _mm256_maddubs_epi16(codes[v], ml));
+            IN_ORDER(low[h][v]);
+        }
+    }
+}
+
+// Codes of 8 bits: pairs of rows as int16, sums in int32 (32 · 255 · 16,256 fits).
+INLINE void add_words(int H, const __m256i words[VECTORS], const struct iq_multipliers *x, int quad,
+                      __m256i sums[HEADS][VECTORS]) {
+    const __m256i first = _mm256_setr_epi8(0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1, //
+                                           0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1);
+    const __m256i second = _mm256_setr_epi8(2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15, -1, //
+                                            2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15, -1);
+    for (int pair = 0; pair < 2; pair++) {
+        __m256i codes[VECTORS];
+#pragma clang loop unroll(full)
+        for (int v = 0; v < VECTORS; v++) codes[v] = _mm256_shuffle_epi8(words[v], pair ? second : first);
+#pragma clang loop unroll(full)
+        for (int h = 0; h < H; h++) {
+            const __m256i m = broadcast4(x[h].n + 4 * quad + 2 * pair);
+#pragma clang loop unroll(full)
+            for (int v = 0; v < VECTORS; v++) {
+                sums[h][v] = _mm256_add_epi32(sums[h][v], _mm256_madd_epi16(codes[v], m));
+                IN_ORDER(sums[h][v]);
+            }
+        }
+    }
+}
+
+// Adds the scaled sums of 8 lanes to the outputs.
+INLINE void finish(int H, int v, const struct iq_code_block *b, size_t lane, const struct iq_multipliers *x,
+                   __m256i sums[HEADS][VECTORS], float *out, size_t out_stride) {
+    __m256 s = _mm256_set1_ps(1), z = _mm256_setzero_ps();
+    if (b->mode != IQ_SCALE_NONE) s = load_half(b->scales + lane);
+    if (b->mode >= IQ_SCALE_ASYMMETRIC) z = load_half(b->zeros + lane);
+    if (b->mode == IQ_SCALE_HYBRID) hybrid_lane(&s, &z, b->bias);
+    if (b->mode == IQ_SCALE_SYMMETRIC) z = _mm256_mul_ps(_mm256_set1_ps(-b->bias), s);
+#pragma clang loop unroll(full)
+    for (int h = 0; h < H; h++) {
+        float *o = out + (size_t)h * out_stride + lane;
+        __m256 r = _mm256_mul_ps(s, _mm256_cvtepi32_ps(sums[h][v]));
+        r = _mm256_fmadd_ps(z, _mm256_set1_ps((float)x[h].total), r);
+        _mm256_storeu_ps(o, _mm256_fmadd_ps(_mm256_broadcast_ss(&x[h].scale), r, _mm256_loadu_ps(o)));
+    }
+}
+
+// Masks are read where they are used: in registers they would push sums out of them.
+struct masks {
+    __m256i codes, two, third;
+};
+INLINE __m256i and_mask(__m256i a, const __m256i *mask) { return _mm256_and_si256(a, _mm256_load_si256(mask)); }
+
+INLINE void integer_tile(int bits, int H, const struct iq_code_block *b, size_t lane, const struct iq_multipliers *x,
+                         const struct masks *masks, float *out, size_t out_stride) {
+    const uint32_t *words = b->words + lane;
+    const size_t stride = b->word_stride;
+    __m256i high[HEADS][VECTORS], low[HEADS][VECTORS], word[VECTORS], codes[VECTORS];
+#pragma clang loop unroll(full)
+    for (int h = 0; h < H; h++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < VECTORS; v++) high[h][v] = low[h][v] = _mm256_setzero_si256();
+#pragma clang loop unroll(full)
+    for (int w = 0; w < (bits == 3 ? 3 : bits); w++) {
+#pragma clang loop unroll(full)
+        for (int v = 0; v < VECTORS; v++) word[v] = iq_avx2_word(bits, words + 8 * v, stride, w);
+        if (bits == 8) {
+            add_words(H, word, x, w, high);
+            ROWS_BARRIER;
+            continue;
+        }
+#pragma clang loop unroll(full)
+        for (int t = 0; t < IQ_BYTE_ROWS(bits); t++) {
+#pragma clang loop unroll(full)
+            for (int v = 0; v < VECTORS; v++) codes[v] = and_mask(_mm256_srli_epi32(word[v], bits * t), &masks->codes);
+            add_quad(H, codes, x, IQ_BYTE_ROWS(bits) * w + t, high, low);
+            ROWS_BARRIER;
+        }
+    }
+    if (bits == 3) {
+        // What bits 6 and 7 of the three words spell.
+#pragma clang loop unroll(full)
+        for (int t = 0; t < 2; t++) {
+#pragma clang loop unroll(full)
+            for (int v = 0; v < VECTORS; v++) {
+                __m256i a = iq_avx2_word(3, words + 8 * v, stride, t), c = iq_avx2_word(3, words + 8 * v, stride, 2);
+                a = and_mask(_mm256_srli_epi32(a, 6), &masks->two);
+                c = and_mask(_mm256_srli_epi32(c, 4 + t), &masks->third);
+                codes[v] = _mm256_or_si256(a, c);
+            }
+            add_quad(H, codes, x, 6 + t, high, low);
+            ROWS_BARRIER;
+        }
+    }
+    if (bits < 8) {
+        const __m256i ones = _mm256_set1_epi16(1), many = _mm256_set1_epi16(128);
+#pragma clang loop unroll(full)
+        for (int h = 0; h < H; h++)
+#pragma clang loop unroll(full)
+            for (int v = 0; v < VECTORS; v++)
+                high[h][v] = _mm256_add_epi32(_mm256_madd_epi16(high[h][v], many), _mm256_madd_epi16(low[h][v], ones));
+    }
+#pragma clang loop unroll(full)
+    for (int v = 0; v < VECTORS; v++) finish(H, v, b, lane + 8 * (size_t)v, x, high, out, out_stride);
+}
+
+#define TILE(BITS, H)                                                                                            \
+    AVX2 __attribute__((noinline)) static void tile_##BITS##_##H(const struct iq_code_block *b,                   \
+                                                                 const struct iq_multipliers *x, float *out,      \
+                                                                 size_t out_stride) {                             \
+        const struct masks values = {_mm256_set1_epi8((char)((1 << BITS) - 1)), _mm256_set1_epi8(3),              \
+                                     _mm256_set1_epi8(4)};                                                        \
+        const struct masks *masks = &values;                                                                      \
+        __asm__("" : "+r"(masks) : : "memory");                                                                   \
+        for (size_t lane = 0; lane < b->lanes; lane += 8 * VECTORS)                                               \
+            integer_tile(BITS, H, b, lane, x, masks, out, out_stride);                                            \
+    }
+#define INTEGERS(BITS)                                                                                           \
+    TILE(BITS, 1)                                                                                                \
+    TILE(BITS, 2)                                                                                                \
+    TILE(BITS, 3)                                                                                                \
+    void iq_dot_integers_avx2_##BITS(const struct iq_code_block *b, const struct iq_multipliers *x, size_t heads, \
+                                     float *out, size_t out_stride) {                                            \
+        while (heads > 0) {                                                                                      \
+            /* Four are two and two. */                                                                          \
+            size_t n = heads == 4 ? 2 : heads < 3 ? heads : 3;                                                   \
+            switch (n) {                                                                                         \
+            case 1: tile_##BITS##_1(b, x, out, out_stride); break;                                               \
+            case 2: tile_##BITS##_2(b, x, out, out_stride); break;                                               \
+            default: tile_##BITS##_3(b, x, out, out_stride); break;                                              \
+            }                                                                                                    \
+            x += n;                                                                                              \
+            out += n * out_stride;                                                                               \
+            heads -= n;                                                                                          \
+        }                                                                                                        \
+    }
+
+INTEGERS(2)
+INTEGERS(3)
+INTEGERS(4)
+INTEGERS(8)
+
+#endif

@@ -1,0 +1,121 @@
+// AVX-512 attention over codes, in integers, with VNNI.
+//
+// As attention_integer_avx2.c, with words of 16 lanes in a register. `vpdpbusd` multiplies four bytes of each lane and
+// adds all four products to its int32 sum, so that nothing is widened and codes of 8 bits are like the others.
+#include "attention_avx2.h"
+#include "attention_integer.h"
+
+#if defined(__x86_64__)
+
+#define AVX512 __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+#define INLINE512 \
+    static inline __attribute__((always_inline, target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+
+enum { HEADS = 6 };
+
+INLINE512 __m512i broadcast(const void *p) {
+    int32_t word;
+    __builtin_memcpy(&word, p, 4);
+    return _mm512_set1_epi32(word);
+}
+
+INLINE512 void add_quad(int H, __m512i codes, const struct iq_multipliers *x, int quad, __m512i high[HEADS],
+                        __m512i low[HEADS]) {
+#pragma clang loop unroll(full)
+    for (int h = 0; h < H; h++) {
+        high[h] = _mm512_dpbusd_epi32(high[h], codes, broadcast(x[h].high + 4 * quad));
+        low[h] = _mm512_dpbusd_epi32(low[h], codes, broadcast(x[h].low + 4 * quad));
+    }
+}
+
+INLINE512 __m512 load_half16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+
+// As hybrid_lane of AVX2.
+INLINE512 void hybrid_lane16(__m512 *s, __m512 *z, float bias) {
+    const __m512 sign = _mm512_set1_ps(-0.0f);
+    __mmask16 flag = _mm512_movepi32_mask(_mm512_castps_si512(*s));
+    __m512 magnitude = _mm512_andnot_ps(sign, *s);
+    __m512 symmetric = _mm512_or_ps(magnitude, _mm512_and_ps(sign, *z));
+    *z = _mm512_mask_mov_ps(_mm512_mul_ps(_mm512_set1_ps(-bias), symmetric), flag, *z);
+    *s = _mm512_mask_mov_ps(symmetric, flag, magnitude);
+}
+
+INLINE512 void tile(int bits, int H, const struct iq_code_block *b, size_t lane, const struct iq_multipliers *x,
+                    float *out, size_t out_stride) {
+    const uint32_t *words = b->words + lane;
+    const size_t stride = b->word_stride;
+    __m512i high[HEADS], low[HEADS];
+#pragma clang loop unroll(full)
+    for (int h = 0; h < H; h++) high[h] = low[h] = _mm512_setzero_si512();
+    const __m512i mask = _mm512_set1_epi8((char)((1 << bits) - 1));
+#pragma clang loop unroll(disable)
+    for (int w = 0; w < (bits == 3 ? 3 : bits); w++) {
+        const __m512i word = _mm512_loadu_si512(words + (size_t)w * stride);
+#pragma clang loop unroll(full)
+        for (int t = 0; t < IQ_BYTE_ROWS(bits); t++) {
+            __m512i codes = bits == 8 ? word : _mm512_and_si512(_mm512_srli_epi32(word, (unsigned)(bits * t)), mask);
+            add_quad(H, codes, x, IQ_BYTE_ROWS(bits) * w + t, high, low);
+        }
+    }
+    if (bits == 3) {
+        const __m512i c = _mm512_loadu_si512(words + 2 * stride);
+#pragma clang loop unroll(full)
+        for (int t = 0; t < 2; t++) {
+            __m512i a = _mm512_and_si512(_mm512_srli_epi32(_mm512_loadu_si512(words + (size_t)t * stride), 6),
+                                         _mm512_set1_epi8(3));
+            // a | (c shifted & 4)
+            a = _mm512_ternarylogic_epi32(a, _mm512_srli_epi32(c, (unsigned)(4 + t)), _mm512_set1_epi8(4), 0xF8);
+            add_quad(H, a, x, 6 + t, high, low);
+        }
+    }
+    __m512 s = _mm512_set1_ps(1), z = _mm512_setzero_ps();
+    if (b->mode != IQ_SCALE_NONE) s = load_half16(b->scales + lane);
+    if (b->mode >= IQ_SCALE_ASYMMETRIC) z = load_half16(b->zeros + lane);
+    if (b->mode == IQ_SCALE_HYBRID) hybrid_lane16(&s, &z, b->bias);
+#pragma clang loop unroll(full)
+    for (int h = 0; h < H; h++) {
+        float *o = out + (size_t)h * out_stride + lane;
+        __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high[h], 7), low[h]);
+        if (b->mode == IQ_SCALE_SYMMETRIC)
+            sum = _mm512_sub_epi32(sum, _mm512_set1_epi32((int)b->bias * x[h].total));
+        __m512 r = _mm512_mul_ps(s, _mm512_cvtepi32_ps(sum));
+        if (b->mode >= IQ_SCALE_ASYMMETRIC) r = _mm512_fmadd_ps(z, _mm512_set1_ps((float)x[h].total), r);
+        _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_set1_ps(x[h].scale), r, _mm512_loadu_ps(o)));
+    }
+}
+
+#define TILE(BITS, H)                                                                                            \
+    AVX512 __attribute__((noinline)) static void tile_##BITS##_##H(const struct iq_code_block *b,                 \
+                                                                   const struct iq_multipliers *x, float *out,    \
+                                                                   size_t out_stride) {                           \
+        for (size_t lane = 0; lane < b->lanes; lane += 16) tile(BITS, H, b, lane, x, out, out_stride);            \
+    }
+#define INTEGERS(BITS)                                                                                           \
+    TILE(BITS, 1)                                                                                                \
+    TILE(BITS, 2)                                                                                                \
+    TILE(BITS, 3)                                                                                                \
+    TILE(BITS, 4)                                                                                                \
+    TILE(BITS, 6)                                                                                                \
+    void iq_dot_integers_avx512_##BITS(const struct iq_code_block *b, const struct iq_multipliers *x,             \
+                                       size_t heads, float *out, size_t out_stride) {                            \
+        while (heads > 0) {                                                                                      \
+            size_t n = heads >= 6 ? 6 : heads == 5 ? 3 : heads;                                                  \
+            switch (n) {                                                                                         \
+            case 1: tile_##BITS##_1(b, x, out, out_stride); break;                                               \
+            case 2: tile_##BITS##_2(b, x, out, out_stride); break;                                               \
+            case 3: tile_##BITS##_3(b, x, out, out_stride); break;                                               \
+            case 4: tile_##BITS##_4(b, x, out, out_stride); break;                                               \
+            default: tile_##BITS##_6(b, x, out, out_stride); break;                                              \
+            }                                                                                                    \
+            x += n;                                                                                              \
+            out += n * out_stride;                                                                               \
+            heads -= n;                                                                                          \
+        }                                                                                                        \
+    }
+
+INTEGERS(2)
+INTEGERS(3)
+INTEGERS(4)
+INTEGERS(8)
+
+#endif
