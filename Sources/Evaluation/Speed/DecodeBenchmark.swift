@@ -34,6 +34,8 @@ package final class DecodeBenchmark {
         /// The cache at that depth.
         package var cacheBytes: Int
         package var bitsPerElement: Double
+        /// What decoding a token reads: weights and cache.
+        package var bytesPerToken: Int
     }
 
     private let model: TransformerModel
@@ -88,30 +90,59 @@ package final class DecodeBenchmark {
                 tokens: random(depth - filled.tokenCount), cache: filled, meaning: .prompt,
                 logits: .none, workspace: workspace, isCancelled: isCancelled)
         }
-        var prefillRates: [Double] = []
-        var decodeRates: [Double] = []
-        // Once unmeasured, so that memory and clocks are warm.
-        try decode(2, filled.copy(workers: model.workers))
+        var row = try start(depth: depth)
         for number in 1...repeats {
             progress("depth \(depth), repeat \(number) of \(repeats)")
-            if prefill > 0 {
-                let cache = try filled.copy(workers: model.workers)
-                let prompt = random(prefill)
-                let start = clock.now
-                try model.forward(
-                    tokens: prompt, cache: cache, meaning: .prompt, workspace: workspace,
-                    isCancelled: isCancelled)
-                prefillRates.append(Double(prefill) / (clock.now - start).seconds)
-            }
-            let cache = try filled.copy(workers: model.workers)
-            let start = clock.now
-            try decode(tokens, cache)
-            decodeRates.append(Double(tokens) / (clock.now - start).seconds)
+            try add(to: &row)
         }
+        return row
+    }
+
+    /// Measures several benchmarks of one model at a depth, in turns, so that what else the machine does in a while meets all
+    /// of them.
+    ///
+    /// - Parameter depth: at least that of the call before.
+    package static func measure(
+        _ benchmarks: [DecodeBenchmark], depth: Int, progress: (String) -> Void
+    ) throws -> [Row] {
+        progress("filling up to \(depth)")
+        try fill(benchmarks, to: depth)
+        var rows = try benchmarks.map { try $0.start(depth: depth) }
+        let repeats = benchmarks.map(\.repeats).max() ?? 0
+        for number in 0..<repeats {
+            progress("depth \(depth), repeat \(number + 1) of \(repeats)")
+            for (index, bench) in benchmarks.enumerated() where number < bench.repeats {
+                try bench.add(to: &rows[index])
+            }
+        }
+        return rows
+    }
+
+    /// A row without rates, after one unmeasured run that warms memory and clocks.
+    private func start(depth: Int) throws -> Row {
+        try decode(2, filled.copy(workers: model.workers))
         return Row(
-            cache: filled.policy.name, depth: depth,
-            prefill: prefill > 0 ? Rates(all: prefillRates) : nil, decode: Rates(all: decodeRates),
-            cacheBytes: filled.allocatedBytes, bitsPerElement: filled.byteCount.bitsPerElement)
+            cache: filled.policy.name, depth: depth, prefill: prefill > 0 ? Rates(all: []) : nil,
+            decode: Rates(all: []), cacheBytes: filled.allocatedBytes,
+            bitsPerElement: filled.byteCount.bitsPerElement,
+            bytesPerToken: model.weightBytesPerToken + filled.allocatedBytes)
+    }
+
+    /// Adds the rates of one repeat.
+    private func add(to row: inout Row) throws {
+        if prefill > 0 {
+            let cache = try filled.copy(workers: model.workers)
+            let prompt = random(prefill)
+            let start = clock.now
+            try model.forward(
+                tokens: prompt, cache: cache, meaning: .prompt, workspace: workspace,
+                isCancelled: isCancelled)
+            row.prefill?.all.append(Double(prefill) / (clock.now - start).seconds)
+        }
+        let cache = try filled.copy(workers: model.workers)
+        let start = clock.now
+        try decode(tokens, cache)
+        row.decode.all.append(Double(tokens) / (clock.now - start).seconds)
     }
 
     private func decode(_ count: Int, _ cache: SequenceCache) throws {

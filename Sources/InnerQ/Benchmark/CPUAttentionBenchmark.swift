@@ -13,7 +13,7 @@ extension AttentionBenchmark {
         progress("read bandwidth")
         var report = Report(
             device: "cpu, \(workers.threads) threads, \(AttentionKernels.best.name) kernels",
-            probe: readBandwidth(workers))
+            probe: ReadBandwidth.measure(workers))
         let attention = LayerAttention(workers: workers)
         let clock = ContinuousClock()
         for load in loads {
@@ -49,40 +49,5 @@ extension AttentionBenchmark {
         }
         report.compare()
         return report
-    }
-
-    /// GB/s with which all threads read memory: the best of some passes over 256 MiB.
-    static func readBandwidth(_ workers: WorkerPool) -> Double {
-        let count = 32 << 20
-        let memory = UnsafeMutablePointer<UInt64>.allocate(capacity: count)
-        defer { memory.deallocate() }
-        memory.initialize(repeating: 1, count: count)
-        let pieces = 256
-        let sums = UnsafeMutablePointer<UInt64>.allocate(capacity: pieces)
-        defer { sums.deallocate() }
-        let shared = Shared(memory: memory, sums: sums)
-        let clock = ContinuousClock()
-        var best = 0.0
-        for _ in 0..<6 {
-            let start = clock.now
-            workers.run(count: pieces) { piece, _ in shared.sum(piece, count / pieces) }
-            best = max(best, Double(8 * count) / (clock.now - start).seconds / 1e9)
-        }
-        return best
-    }
-
-    /// Each piece has its own sum.
-    private struct Shared: @unchecked Sendable {
-        let memory: UnsafeMutablePointer<UInt64>
-        let sums: UnsafeMutablePointer<UInt64>
-
-        func sum(_ piece: Int, _ count: Int) {
-            var sum = SIMD8<UInt64>()
-            let start = UnsafeRawPointer(memory + piece * count)
-            for offset in stride(from: 0, to: 8 * count, by: 64) {
-                sum &+= start.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
-            }
-            sums[piece] = sum.wrappedSum()
-        }
     }
 }

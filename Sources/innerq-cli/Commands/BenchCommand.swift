@@ -19,7 +19,9 @@ struct BenchDecodeCommand: AsyncParsableCommand {
             innerq bench decode --model qwen2.5-coder-1.5b --depths 0,4096 --repeats 5 --json
 
             Each cache is filled with random tokens up to a depth, once; each repeat then runs on a copy of it. Prefill is \
-            one prompt of --prefill tokens at that depth, decoding is --tokens single tokens. The figures are medians. \
+            one prompt of --prefill tokens at that depth, decoding is --tokens single tokens. Caches take turns; the figures \
+            are medians. What a token reads is all weights and the cache, once; “of probe” is that rate over the rate of \
+            plain reads by the same threads, measured in the same run: memory lets no token come faster. \
             Caches that need a calibration take a sample one: speed does not depend on it. Nothing else should run on the \
             machine.
             """)
@@ -66,28 +68,33 @@ struct BenchDecodeCommand: AsyncParsableCommand {
         defer { line.end() }
         var rows: [DecodeBenchmark.Row] = []
         do {
-            for policy in policies {
-                let bench = try DecodeBenchmark(
-                    model: model, policy: policy, tokens: tokens, prefill: prefill,
-                    repeats: repeats, isCancelled: { flag.isSet })
-                for depth in depths.values.sorted() {
-                    rows.append(
-                        try bench.measure(depth: depth) { line.show("\(policy.name): \($0)") })
-                }
+            let benches = try policies.map {
+                try DecodeBenchmark(
+                    model: model, policy: $0, tokens: tokens, prefill: prefill, repeats: repeats,
+                    isCancelled: { flag.isSet })
+            }
+            for depth in depths.values.sorted() {
+                rows += try DecodeBenchmark.measure(benches, depth: depth) { line.show($0) }
             }
         } catch TransformerError.cancelled {
             line.end()
             Console.say("stopped; what was measured until then:")
         }
+        line.show("reading memory")
+        let probe = ReadBandwidth.measure(workers)
         line.end()
-        try report(rows, model: model, threads: workers.threads)
+        try report(rows, model: model, machine: .current(threads: workers.threads), probe: probe)
         if interrupt.hasFired { throw ExitCode(Interrupt.exitCode) }
     }
 
     private struct Report: Encodable {
         var model: String
+        var processor: String
         var kernels: String
+        var compiler: String
         var threads: Int
+        /// GB/s of plain reads, in the same run.
+        var probe: Double
         var tokens: Int
         var prefill: Int
         var repeats: Int
@@ -95,30 +102,38 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     }
 
     private func report(
-        _ rows: [DecodeBenchmark.Row], model: TransformerModel, threads: Int
+        _ rows: [DecodeBenchmark.Row], model: TransformerModel, machine: MachineRecord,
+        probe: Double
     ) throws {
-        let kernels = Capabilities.current.kernels.first(where: \.isUsed)?.name ?? "?"
+        let compiler = AttentionKernels.compiler
         if output.json {
             return try Output.json(
                 Report(
-                    model: model.configuration.name, kernels: kernels, threads: threads,
-                    tokens: tokens, prefill: prefill, repeats: repeats, results: rows))
+                    model: model.configuration.name, processor: machine.processor,
+                    kernels: machine.kernels, compiler: compiler, threads: machine.threads,
+                    probe: probe, tokens: tokens, prefill: prefill, repeats: repeats,
+                    results: rows))
         }
         var table = Table([
             "<cache", "depth", "prefill tokens/s", "decode tokens/s", "from", "to", "cache", "bits",
+            "reads a token", "GB/s", "of probe",
         ])
-        for row in rows {
+        for row in rows.sorted(by: { ($0.depth, $0.cache) < ($1.depth, $1.cache) }) {
+            let rate = Double(row.bytesPerToken) * row.decode.median / 1e9
             table.row([
                 row.cache, Format.count(row.depth),
                 row.prefill.map { Format.fixed($0.median, 1) } ?? "-",
                 Format.fixed(row.decode.median, 1), Format.fixed(row.decode.slowest, 1),
                 Format.fixed(row.decode.fastest, 1), Format.bytes(row.cacheBytes),
-                Format.fixed(row.bitsPerElement, 2),
+                Format.fixed(row.bitsPerElement, 2), Format.bytes(row.bytesPerToken),
+                Format.fixed(rate, 1), Format.fixed(100 * rate / probe, 0) + " %",
             ])
         }
         try Output.write(table.text)
         Console.say(
-            "\(model.configuration.name), \(threads) threads, \(kernels) kernels, medians of \(repeats)"
-        )
+            """
+            \(model.configuration.name); \(machine.processor), \(machine.threads) threads, \(machine.kernels) kernels, \
+            \(compiler); plain reads: \(Format.fixed(probe, 1)) GB/s; medians of \(repeats)
+            """)
     }
 }
