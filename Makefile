@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh Debian or Ubuntu machine with Swift 6.3: `make demo` and
 # `make test`. What they do is in Scripts/setup.sh.
 .DEFAULT_GOAL := help
-.PHONY: help demo test build model lint format clean
+.PHONY: help demo test build model lint format counts clean
 
 SETUP := Scripts/setup.sh
 
@@ -25,6 +25,9 @@ lint: ## Check the format of the Swift files
 
 format: ## Format the Swift files
 	@bash $(SETUP) format
+
+counts: ## Count the instructions of inner loops, and compare with those on record
+	@bash $(SETUP) counts
 
 clean: ## Remove what was built (not the models)
 	@bash $(SETUP) clean

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the Makefile's targets do. Run from anywhere: Scripts/setup.sh demo|test|build|model|lint|format|clean
+# What the Makefile's targets do. Run from anywhere: Scripts/setup.sh demo|test|build|model|lint|format|clean|counts
 #
 # Settings, from the environment:
 #   INNERQ_DEFAULT  the model to get and run (default smollm2-135m)
@@ -14,7 +14,7 @@ readonly model=${INNERQ_DEFAULT:-smollm2-135m}
 readonly cache=${INNERQ_CACHE:-innerq-base}
 readonly vectors=${INNERQ_VECTORS:-}
 readonly nvrtc_version=13.0.88
-readonly swift_files=(Package.swift Sources Tests)
+readonly swift_files=(Package.swift Sources Tests Benchmarks/Package.swift)
 
 say() {
     if [[ -t 1 ]]; then printf '\033[1m== %s\033[0m\n' "$*"; else printf '== %s\n' "$*"; fi
@@ -144,16 +144,24 @@ run_tests() {
     swift test -c release --skip-build
     say "Verifying the kernels against their oracles"
     if [[ -n $vectors ]]; then innerq verify --vectors "$vectors"; else innerq verify; fi
+    say "Comparing the kernels' variants, NEON's on an emulator"
+    Scripts/check-variants.sh --install
+}
+
+# Counts the instructions of inner loops and compares them with what is on record.
+counts() {
+    has valgrind || install_packages valgrind
+    Benchmarks/count.sh
 }
 
 clean() { swift package clean; }
 
 case ${1:-} in
-demo | build | lint | format | clean) "$1" ;;
+demo | build | lint | format | clean | counts) "$1" ;;
 model)
     build
     model
     ;;
 test) run_tests ;;
-*) fail "usage: Scripts/setup.sh demo|test|build|model|lint|format|clean" ;;
+*) fail "usage: Scripts/setup.sh demo|test|build|model|lint|format|clean|counts" ;;
 esac
