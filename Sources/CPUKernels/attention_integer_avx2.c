@@ -17,6 +17,7 @@
 
 #include "attention_avx2.h"
 #include "attention_integer.h"
+#include "integers_avx2.h"
 
 #if defined(__x86_64__)
 
@@ -28,53 +29,18 @@ INLINE __m256i broadcast4(const void *p) {
     return _mm256_set1_epi32(word);
 }
 
-INLINE float largest8(__m256 v) {
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
-}
-
-// 16 floats times `inverse`, rounded to int16 in order.
-INLINE __m256i round16(__m256 a, __m256 b, __m256 inverse) {
-    __m256i i = _mm256_cvtps_epi32(_mm256_mul_ps(a, inverse)), j = _mm256_cvtps_epi32(_mm256_mul_ps(b, inverse));
-    return _mm256_permute4x64_epi64(_mm256_packs_epi32(i, j), 0xD8);
-}
-
-INLINE __m256i pack_bytes(__m256i a, __m256i b) {
-    return _mm256_permute4x64_epi64(_mm256_packs_epi16(a, b), 0xD8);
-}
-
-INLINE int32_t sum_of_16_bits(__m256i a, __m256i b) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i s = _mm256_add_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones));
-    __m128i t = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
-    t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
-    return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1)));
-}
-
 AVX2 void iq_quantize_avx2(const float *x, size_t x_stride, size_t heads, struct iq_multipliers *integers) {
-    const __m256 sign = _mm256_set1_ps(-0.0f);
     for (size_t h = 0; h < heads; h++, x += x_stride, integers++) {
-        __m256 a = _mm256_loadu_ps(x), b = _mm256_loadu_ps(x + 8), c = _mm256_loadu_ps(x + 16);
-        __m256 d = _mm256_loadu_ps(x + 24);
-        __m256 m = _mm256_max_ps(_mm256_max_ps(_mm256_andnot_ps(sign, a), _mm256_andnot_ps(sign, b)),
-                                 _mm256_max_ps(_mm256_andnot_ps(sign, c), _mm256_andnot_ps(sign, d)));
-        // 0 · x is NaN where x is not finite.
-        __m256 bad = _mm256_mul_ps(_mm256_setzero_ps(), _mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d)));
-        const float largest = largest8(m);
-        integers->scale = iq_multiplier_scale(largest);
-        if (_mm256_movemask_ps(_mm256_cmp_ps(bad, bad, _CMP_UNORD_Q))) integers->scale = NAN;
-        const __m256 inverse = _mm256_set1_ps(iq_multiplier_inverse(largest));
-        __m256i n0 = round16(a, b, inverse), n1 = round16(c, d, inverse);
-        _mm256_storeu_si256((__m256i *)integers->n, n0);
-        _mm256_storeu_si256((__m256i *)(integers->n + 16), n1);
-        const __m256i half = _mm256_set1_epi16(64);
-        __m256i h0 = _mm256_srai_epi16(_mm256_add_epi16(n0, half), 7);
-        __m256i h1 = _mm256_srai_epi16(_mm256_add_epi16(n1, half), 7);
-        _mm256_storeu_si256((__m256i *)integers->high, pack_bytes(h0, h1));
-        _mm256_storeu_si256((__m256i *)integers->low, pack_bytes(_mm256_sub_epi16(n0, _mm256_slli_epi16(h0, 7)),
-                                                                _mm256_sub_epi16(n1, _mm256_slli_epi16(h1, 7))));
-        integers->total = sum_of_16_bits(n0, n1);
+        const float largest = largest_of(x, 32);
+        struct rounded r = round32(x, iq_multiplier_inverse(largest));
+        __m256i high, low;
+        split(r, &high, &low);
+        _mm256_storeu_si256((__m256i *)integers->n, r.n[0]);
+        _mm256_storeu_si256((__m256i *)(integers->n + 16), r.n[1]);
+        _mm256_storeu_si256((__m256i *)integers->high, high);
+        _mm256_storeu_si256((__m256i *)integers->low, low);
+        integers->scale = scale_of(largest);
+        integers->total = sum32(r);
     }
 }
 

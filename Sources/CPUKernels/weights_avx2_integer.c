@@ -44,7 +44,7 @@ IQ_AVX2 void iq_avx2_prepare_pairs(const float *x, size_t columns, float *prepar
         _mm_storeu_si128((__m128i *)(out + 64), _mm256_castsi256_si128(low));
         _mm_storeu_si128((__m128i *)(out + 96), _mm256_extracti128_si256(low, 1));
         scales[2 * b] = scale_of(largest);
-        scales[2 * b + 1] = scales[2 * b] * (float)(sum16(r.n[0]) + sum16(r.n[1]));
+        scales[2 * b + 1] = scales[2 * b] * (float)sum32(r);
     }
     for (size_t b = blocks; b < (blocks + 3) / 4 * 4; b++) scales[2 * b] = scales[2 * b + 1] = 0;
 }

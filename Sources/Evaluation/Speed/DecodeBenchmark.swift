@@ -84,18 +84,7 @@ package final class DecodeBenchmark {
 
     /// - Parameter depth: at least that of the call before.
     package func measure(depth: Int, progress: (String) -> Void) throws -> Row {
-        progress("filling up to \(depth)")
-        if depth > filled.tokenCount {
-            try model.forward(
-                tokens: random(depth - filled.tokenCount), cache: filled, meaning: .prompt,
-                logits: .none, workspace: workspace, isCancelled: isCancelled)
-        }
-        var row = try start(depth: depth)
-        for number in 1...repeats {
-            progress("depth \(depth), repeat \(number) of \(repeats)")
-            try add(to: &row)
-        }
-        return row
+        try Self.measure([self], depth: depth, progress: progress)[0]
     }
 
     /// Measures several benchmarks of one model at a depth, in turns, so that what else the machine does in a while meets all

@@ -35,7 +35,7 @@ package struct TileLayout: Sendable, Hashable {
     /// Whether a group lies along the rows, the inner dimension of the product. Rotated: whether a vector does, as in K.
     package let isInner: Bool
     package let codeBytes: Int
-    package let byteCount: Int
+    package private(set) var byteCount = 0
 
     init(rows: Int, lanes: Int, format: TensorFormat, isInner: Bool) {
         self.rows = rows
@@ -44,16 +44,16 @@ package struct TileLayout: Sendable, Hashable {
         self.isInner = isInner
         // Computed once: attention asks for sizes and offsets at every tile.
         codeBytes = rows * lanes * (format.codeBits ?? 16) / 8
-        let groups = isInner ? (rows + 31) / 32 * lanes : (lanes + 31) / 32 * rows
-        byteCount =
-            switch format {
-            case .float16, .codebook: codeBytes
-            case .grouped(let grouped): codeBytes + (grouped.storesZeros ? 4 : 2) * groups
-            case .rotated(let rotated):
-                codeBytes
-                    + (rotated.hasResidual
-                        ? 4 * Self.tokens + rows * lanes / 8 : 2 * Self.tokens)
-            }
+        byteCount = countedBytes
+    }
+
+    private var countedBytes: Int {
+        switch format {
+        case .float16, .codebook: codeBytes
+        case .grouped(let grouped): zeroOffset + (grouped.storesZeros ? 2 * groupCount : 0)
+        case .rotated(let rotated):
+            rotated.hasResidual ? errorOffset + 2 * Self.tokens : signOffset
+        }
     }
 
     package static func keys(headSize: Int, format: TensorFormat) -> TileLayout {
