@@ -5,13 +5,13 @@
 //
 //     codes      | r0 r1 r2 r3 | r0 r1 r2 r3 | …   u8, one lane each 32 bits
 //     high, low  | x0 x1 x2 x3 | x0 x1 x2 x3 | …   s8, the same in all lanes, one of each a head
-//     sums       |  a     b    |  a     b    | …   s16: 8 · 2 · 127 · 15 = 30,480 fits for codes of up to 4 bits
+//     sums       |  a     b    |  a     b    | …   s16: 8 · 2 · 128 · 15 = 30,720 fits for codes of up to 4 bits
 //
 // so a group of 32 rows sums in int16 and is widened once. Codes of 8 bits would not fit; they are widened to int16 and
 // meet the whole multipliers by `pmaddwd`. Codes are unpacked once for three heads and scaled once a group; a broadcast serves
 // two registers of lanes, since loads are scarcer than products (Zen 3: one and a half products a cycle, one load beside).
 //
-// 3 bits, 3 heads, 16 lanes: 40 instructions to unpack 512 codes, 240 to multiply them with 3 × 512 multipliers of 15 bits
+// 3 bits, 3 heads, 16 lanes: 40 instructions to unpack 512 codes, 240 to multiply them with 3 × 512 multipliers of 16 bits
 // and about 50 to scale them.
 #include "iq_attention.h"
 
@@ -29,10 +29,13 @@ INLINE __m256i broadcast4(const void *p) {
     return _mm256_set1_epi32(word);
 }
 
-AVX2 void iq_quantize_avx2(const float *x, size_t x_stride, size_t heads, struct iq_multipliers *integers) {
+AVX2 void iq_quantize_avx2(const float *x, size_t x_stride, size_t heads, float coarse,
+                           struct iq_multipliers *integers) {
     for (size_t h = 0; h < heads; h++, x += x_stride, integers++) {
         const float largest = largest_of(x, 32);
         struct rounded r = round32(x, iq_multiplier_inverse(largest));
+        integers->is_fine = !(largest <= coarse);
+        if (!integers->is_fine) r = without_low(r);
         __m256i high, low;
         split(r, &high, &low);
         _mm256_storeu_si256((__m256i *)integers->n, r.n[0]);
@@ -52,17 +55,18 @@ enum { HEADS = 3, VECTORS = 2 };
 #define IN_ORDER(vector) __asm__ volatile("" : "+x"(vector))
 
 // Codes of rows 4·quad …, times the multipliers of H heads.
-INLINE void add_quad(int H, const __m256i codes[VECTORS], const struct iq_multipliers *x, int quad,
+INLINE void add_quad(int H, int is_fine, const __m256i codes[VECTORS], const struct iq_multipliers *const x[HEADS], int quad,
                      __m256i high[HEADS][VECTORS], __m256i low[HEADS][VECTORS]) {
 #pragma clang loop unroll(full)
     for (int h = 0; h < H; h++) {
-        const __m256i mh = broadcast4(x[h].high + 4 * quad);
+        const __m256i mh = broadcast4(x[h]->high + 4 * quad);
 #pragma clang loop unroll(full)
         for (int v = 0; v < VECTORS; v++) {
             high[h][v] = _mm256_add_epi16(high[h][v], _mm256_maddubs_epi16(codes[v], mh));
             IN_ORDER(high[h][v]);
         }
-        const __m256i ml = broadcast4(x[h].low + 4 * quad);
+        if (!is_fine) continue;
+        const __m256i ml = broadcast4(x[h]->low + 4 * quad);
 #pragma clang loop unroll(full)
         for (int v = 0; v < VECTORS; v++) {
             low[h][v] = _mm256_add_epi16(low[h][v], _mm256_maddubs_epi16(codes[v], ml));
@@ -71,8 +75,8 @@ INLINE void add_quad(int H, const __m256i codes[VECTORS], const struct iq_multip
     }
 }
 
-// Codes of 8 bits: pairs of rows as int16, sums in int32 (32 · 255 · 16,256 fits).
-INLINE void add_words(int H, const __m256i words[VECTORS], const struct iq_multipliers *x, int quad,
+// Codes of 8 bits: pairs of rows as int16, sums in int32 (32 · 255 · 32,639 fits).
+INLINE void add_words(int H, const __m256i words[VECTORS], const struct iq_multipliers *const x[HEADS], int quad,
                       __m256i sums[HEADS][VECTORS]) {
     const __m256i first = _mm256_setr_epi8(0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1, //
                                            0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13, -1);
@@ -84,7 +88,7 @@ INLINE void add_words(int H, const __m256i words[VECTORS], const struct iq_multi
         for (int v = 0; v < VECTORS; v++) codes[v] = _mm256_shuffle_epi8(words[v], pair ? second : first);
 #pragma clang loop unroll(full)
         for (int h = 0; h < H; h++) {
-            const __m256i m = broadcast4(x[h].n + 4 * quad + 2 * pair);
+            const __m256i m = broadcast4(x[h]->n + 4 * quad + 2 * pair);
 #pragma clang loop unroll(full)
             for (int v = 0; v < VECTORS; v++) {
                 sums[h][v] = _mm256_add_epi32(sums[h][v], _mm256_madd_epi16(codes[v], m));
@@ -94,20 +98,42 @@ INLINE void add_words(int H, const __m256i words[VECTORS], const struct iq_multi
     }
 }
 
-// Adds the scaled sums of 8 lanes to the outputs.
-INLINE void finish(int H, int v, const struct iq_code_block *b, size_t lane, const struct iq_multipliers *x,
-                   __m256i sums[HEADS][VECTORS], float *out, size_t out_stride) {
-    __m256 s = _mm256_set1_ps(1), z = _mm256_setzero_ps();
-    if (b->mode != IQ_SCALE_NONE) s = load_half(b->scales + lane);
-    if (b->mode >= IQ_SCALE_ASYMMETRIC) z = load_half(b->zeros + lane);
-    if (b->mode == IQ_SCALE_HYBRID) hybrid_lane(&s, &z, b->bias);
-    if (b->mode == IQ_SCALE_SYMMETRIC) z = _mm256_mul_ps(_mm256_set1_ps(-b->bias), s);
+// Adds the scaled sums to the outputs.
+INLINE void finish(int H, const struct iq_code_block *b, size_t lane, const struct iq_operand *operands,
+                   __m256i sums[HEADS][VECTORS]) {
+    __m256 s[VECTORS], z[VECTORS];
+    if (b->mode == IQ_SCALE_SYMMETRIC) {
+        // s·(u − bias): the bias is taken off in integers.
+#pragma clang loop unroll(full)
+        for (int v = 0; v < VECTORS; v++) s[v] = load_half(b->scales + lane + 8 * v);
+#pragma clang loop unroll(full)
+        for (int h = 0; h < H; h++) {
+            const __m256i bias = _mm256_set1_epi32(operands[h].bias);
+            const __m256 scale = _mm256_set1_ps(operands[h].x->scale);
+#pragma clang loop unroll(full)
+            for (int v = 0; v < VECTORS; v++) {
+                float *o = operands[h].out + lane + 8 * v;
+                __m256 r = _mm256_mul_ps(s[v], _mm256_cvtepi32_ps(_mm256_sub_epi32(sums[h][v], bias)));
+                _mm256_storeu_ps(o, _mm256_fmadd_ps(scale, r, _mm256_loadu_ps(o)));
+            }
+        }
+        return;
+    }
+#pragma clang loop unroll(full)
+    for (int v = 0; v < VECTORS; v++) {
+        s[v] = b->mode == IQ_SCALE_NONE ? _mm256_set1_ps(1) : load_half(b->scales + lane + 8 * v);
+        z[v] = b->mode == IQ_SCALE_NONE ? _mm256_setzero_ps() : load_half(b->zeros + lane + 8 * v);
+        if (b->mode == IQ_SCALE_HYBRID) hybrid_lane(&s[v], &z[v], b->bias);
+    }
 #pragma clang loop unroll(full)
     for (int h = 0; h < H; h++) {
-        float *o = out + (size_t)h * out_stride + lane;
-        __m256 r = _mm256_mul_ps(s, _mm256_cvtepi32_ps(sums[h][v]));
-        r = _mm256_fmadd_ps(z, _mm256_set1_ps((float)x[h].total), r);
-        _mm256_storeu_ps(o, _mm256_fmadd_ps(_mm256_broadcast_ss(&x[h].scale), r, _mm256_loadu_ps(o)));
+        const __m256 total = _mm256_set1_ps(operands[h].total), scale = _mm256_set1_ps(operands[h].x->scale);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < VECTORS; v++) {
+            float *o = operands[h].out + lane + 8 * v;
+            __m256 r = _mm256_fmadd_ps(z[v], total, _mm256_mul_ps(s[v], _mm256_cvtepi32_ps(sums[h][v])));
+            _mm256_storeu_ps(o, _mm256_fmadd_ps(scale, r, _mm256_loadu_ps(o)));
+        }
     }
 }
 
@@ -117,29 +143,36 @@ struct masks {
 };
 INLINE __m256i and_mask(__m256i a, const __m256i *mask) { return _mm256_and_si256(a, _mm256_load_si256(mask)); }
 
-INLINE void integer_tile(int bits, int H, const struct iq_code_block *b, size_t lane, const struct iq_multipliers *x,
-                         const struct masks *masks, float *out, size_t out_stride) {
+INLINE void integer_tile(int bits, int H, int is_fine, const struct iq_code_block *b, size_t lane,
+                         const struct iq_operand *operands, const struct masks *masks) {
+    const struct iq_multipliers *x[HEADS]; // in registers
+#pragma clang loop unroll(full)
+    for (int h = 0; h < H; h++) x[h] = operands[h].x;
     const uint32_t *words = b->words + lane;
     const size_t stride = b->word_stride;
-    __m256i high[HEADS][VECTORS], low[HEADS][VECTORS], word[VECTORS], codes[VECTORS];
+    __m256i high[HEADS][VECTORS], low[HEADS][VECTORS], codes[VECTORS];
 #pragma clang loop unroll(full)
     for (int h = 0; h < H; h++)
 #pragma clang loop unroll(full)
         for (int v = 0; v < VECTORS; v++) high[h][v] = low[h][v] = _mm256_setzero_si256();
 #pragma clang loop unroll(full)
-    for (int w = 0; w < (bits == 3 ? 3 : bits); w++) {
-#pragma clang loop unroll(full)
-        for (int v = 0; v < VECTORS; v++) word[v] = iq_avx2_word(bits, words + 8 * v, stride, w);
+    for (int w = 0; w < bits; w++) {
         if (bits == 8) {
-            add_words(H, word, x, w, high);
+#pragma clang loop unroll(full)
+            for (int v = 0; v < VECTORS; v++) codes[v] = iq_avx2_word(bits, words + 8 * v, stride, w);
+            add_words(H, codes, x, w, high);
             ROWS_BARRIER;
             continue;
         }
+        // A word is read again for each of its rows: in a register it would push sums out.
 #pragma clang loop unroll(full)
         for (int t = 0; t < IQ_BYTE_ROWS(bits); t++) {
 #pragma clang loop unroll(full)
-            for (int v = 0; v < VECTORS; v++) codes[v] = and_mask(_mm256_srli_epi32(word[v], bits * t), &masks->codes);
-            add_quad(H, codes, x, IQ_BYTE_ROWS(bits) * w + t, high, low);
+            for (int v = 0; v < VECTORS; v++) {
+                __m256i word = iq_avx2_word(bits, words + 8 * v, stride, w);
+                codes[v] = and_mask(_mm256_srli_epi32(word, bits * t), &masks->codes);
+            }
+            add_quad(H, is_fine, codes, x, IQ_BYTE_ROWS(bits) * w + t, high, low);
             ROWS_BARRIER;
         }
     }
@@ -154,52 +187,48 @@ INLINE void integer_tile(int bits, int H, const struct iq_code_block *b, size_t 
                 c = and_mask(_mm256_srli_epi32(c, 4 + t), &masks->third);
                 codes[v] = _mm256_or_si256(a, c);
             }
-            add_quad(H, codes, x, 6 + t, high, low);
+            add_quad(H, is_fine, codes, x, 6 + t, high, low);
             ROWS_BARRIER;
         }
     }
     if (bits < 8) {
-        const __m256i ones = _mm256_set1_epi16(1), many = _mm256_set1_epi16(128);
+        const __m256i ones = _mm256_set1_epi16(1), many = _mm256_set1_epi16(256);
 #pragma clang loop unroll(full)
         for (int h = 0; h < H; h++)
 #pragma clang loop unroll(full)
-            for (int v = 0; v < VECTORS; v++)
-                high[h][v] = _mm256_add_epi32(_mm256_madd_epi16(high[h][v], many), _mm256_madd_epi16(low[h][v], ones));
+            for (int v = 0; v < VECTORS; v++) {
+                high[h][v] = _mm256_madd_epi16(high[h][v], many);
+                if (is_fine) high[h][v] = _mm256_add_epi32(high[h][v], _mm256_madd_epi16(low[h][v], ones));
+            }
     }
-#pragma clang loop unroll(full)
-    for (int v = 0; v < VECTORS; v++) finish(H, v, b, lane + 8 * (size_t)v, x, high, out, out_stride);
+    finish(H, b, lane, operands, high);
 }
 
-#define TILE(BITS, H)                                                                                            \
-    AVX2 __attribute__((noinline)) static void tile_##BITS##_##H(const struct iq_code_block *b,                   \
-                                                                 const struct iq_multipliers *x, float *out,      \
-                                                                 size_t out_stride) {                             \
+#define TILE(BITS, H, NAME, IS_FINE)                                                                             \
+    AVX2 static void tile_##BITS##_##H##_##NAME(const struct iq_code_block *b, const struct iq_operand *operands) { \
         const struct masks values = {_mm256_set1_epi8((char)((1 << BITS) - 1)), _mm256_set1_epi8(3),              \
                                      _mm256_set1_epi8(4)};                                                        \
         const struct masks *masks = &values;                                                                      \
         __asm__("" : "+r"(masks) : : "memory");                                                                   \
         for (size_t lane = 0; lane < b->lanes; lane += 8 * VECTORS)                                               \
-            integer_tile(BITS, H, b, lane, x, masks, out, out_stride);                                            \
+            integer_tile(BITS, H, IS_FINE, b, lane, operands, masks);                                             \
     }
 #define INTEGERS(BITS)                                                                                           \
-    TILE(BITS, 1)                                                                                                \
-    TILE(BITS, 2)                                                                                                \
-    TILE(BITS, 3)                                                                                                \
+    TILE(BITS, 1, fine, 1)                                                                                       \
+    TILE(BITS, 2, fine, 1)                                                                                       \
+    TILE(BITS, 3, fine, 1)                                                                                       \
+    TILE(BITS, 1, coarse, 0)                                                                                     \
+    TILE(BITS, 2, coarse, 0)                                                                                     \
+    TILE(BITS, 3, coarse, 0)                                                                                     \
+    static const iq_operands_fn fine_##BITS[HEADS] = {tile_##BITS##_1_fine, tile_##BITS##_2_fine,                \
+                                                      tile_##BITS##_3_fine};                                     \
+    static const iq_operands_fn coarse_##BITS[HEADS] = {tile_##BITS##_1_coarse, tile_##BITS##_2_coarse,          \
+                                                        tile_##BITS##_3_coarse};                                 \
     void iq_dot_integers_avx2_##BITS(const struct iq_code_block *b, const struct iq_multipliers *x, size_t heads, \
                                      float *out, size_t out_stride) {                                            \
-        while (heads > 0) {                                                                                      \
-            /* Four are two and two. */                                                                          \
-            size_t n = heads == 4 ? 2 : heads < 3 ? heads : 3;                                                   \
-            switch (n) {                                                                                         \
-            case 1: tile_##BITS##_1(b, x, out, out_stride); break;                                               \
-            case 2: tile_##BITS##_2(b, x, out, out_stride); break;                                               \
-            default: tile_##BITS##_3(b, x, out, out_stride); break;                                              \
-            }                                                                                                    \
-            x += n;                                                                                              \
-            out += n * out_stride;                                                                               \
-            heads -= n;                                                                                          \
-        }                                                                                                        \
-    }
+        iq_apart(b, x, heads, out, out_stride, coarse_##BITS, fine_##BITS, HEADS);                               \
+    }                                                                                                            \
+    IQ_RUN(avx2, BITS)
 
 INTEGERS(2)
 INTEGERS(3)

@@ -19,12 +19,13 @@ INLINE512 __m512i broadcast(const void *p) {
     return _mm512_set1_epi32(word);
 }
 
-INLINE512 void add_quad(int H, __m512i codes, const struct iq_multipliers *x, int quad, __m512i high[HEADS],
-                        __m512i low[HEADS]) {
+INLINE512 void add_quad(int H, int is_fine, __m512i codes, const struct iq_operand *operands, int quad,
+                        __m512i high[HEADS], __m512i low[HEADS]) {
 #pragma clang loop unroll(full)
     for (int h = 0; h < H; h++) {
-        high[h] = _mm512_dpbusd_epi32(high[h], codes, broadcast(x[h].high + 4 * quad));
-        low[h] = _mm512_dpbusd_epi32(low[h], codes, broadcast(x[h].low + 4 * quad));
+        const struct iq_multipliers *x = operands[h].x;
+        high[h] = _mm512_dpbusd_epi32(high[h], codes, broadcast(x->high + 4 * quad));
+        if (is_fine) low[h] = _mm512_dpbusd_epi32(low[h], codes, broadcast(x->low + 4 * quad));
     }
 }
 
@@ -40,8 +41,8 @@ INLINE512 void hybrid_lane16(__m512 *s, __m512 *z, float bias) {
     *s = _mm512_mask_mov_ps(symmetric, flag, magnitude);
 }
 
-INLINE512 void tile(int bits, int H, const struct iq_code_block *b, size_t lane, const struct iq_multipliers *x,
-                    float *out, size_t out_stride) {
+INLINE512 void tile(int bits, int H, int is_fine, const struct iq_code_block *b, size_t lane,
+                    const struct iq_operand *operands) {
     const uint32_t *words = b->words + lane;
     const size_t stride = b->word_stride;
     __m512i high[HEADS], low[HEADS];
@@ -54,7 +55,7 @@ INLINE512 void tile(int bits, int H, const struct iq_code_block *b, size_t lane,
 #pragma clang loop unroll(full)
         for (int t = 0; t < IQ_BYTE_ROWS(bits); t++) {
             __m512i codes = bits == 8 ? word : _mm512_and_si512(_mm512_srli_epi32(word, (unsigned)(bits * t)), mask);
-            add_quad(H, codes, x, IQ_BYTE_ROWS(bits) * w + t, high, low);
+            add_quad(H, is_fine, codes, operands, IQ_BYTE_ROWS(bits) * w + t, high, low);
         }
     }
     if (bits == 3) {
@@ -65,7 +66,7 @@ INLINE512 void tile(int bits, int H, const struct iq_code_block *b, size_t lane,
                                          _mm512_set1_epi8(3));
             // a | (c shifted & 4)
             a = _mm512_ternarylogic_epi32(a, _mm512_srli_epi32(c, (unsigned)(4 + t)), _mm512_set1_epi8(4), 0xF8);
-            add_quad(H, a, x, 6 + t, high, low);
+            add_quad(H, is_fine, a, operands, 6 + t, high, low);
         }
     }
     __m512 s = _mm512_set1_ps(1), z = _mm512_setzero_ps();
@@ -74,44 +75,41 @@ INLINE512 void tile(int bits, int H, const struct iq_code_block *b, size_t lane,
     if (b->mode == IQ_SCALE_HYBRID) hybrid_lane16(&s, &z, b->bias);
 #pragma clang loop unroll(full)
     for (int h = 0; h < H; h++) {
-        float *o = out + (size_t)h * out_stride + lane;
-        __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high[h], 7), low[h]);
+        const struct iq_multipliers *x = operands[h].x;
+        float *o = operands[h].out + lane;
+        __m512i sum = _mm512_slli_epi32(high[h], 8);
+        if (is_fine) sum = _mm512_add_epi32(sum, low[h]);
         if (b->mode == IQ_SCALE_SYMMETRIC)
-            sum = _mm512_sub_epi32(sum, _mm512_set1_epi32((int)b->bias * x[h].total));
+            sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(operands[h].bias));
         __m512 r = _mm512_mul_ps(s, _mm512_cvtepi32_ps(sum));
-        if (b->mode >= IQ_SCALE_ASYMMETRIC) r = _mm512_fmadd_ps(z, _mm512_set1_ps((float)x[h].total), r);
-        _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_set1_ps(x[h].scale), r, _mm512_loadu_ps(o)));
+        if (b->mode >= IQ_SCALE_ASYMMETRIC) r = _mm512_fmadd_ps(z, _mm512_set1_ps(operands[h].total), r);
+        _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_set1_ps(x->scale), r, _mm512_loadu_ps(o)));
     }
 }
 
-#define TILE(BITS, H)                                                                                            \
-    AVX512 __attribute__((noinline)) static void tile_##BITS##_##H(const struct iq_code_block *b,                 \
-                                                                   const struct iq_multipliers *x, float *out,    \
-                                                                   size_t out_stride) {                           \
-        for (size_t lane = 0; lane < b->lanes; lane += 16) tile(BITS, H, b, lane, x, out, out_stride);            \
+#define TILE(BITS, H, NAME, IS_FINE)                                                                             \
+    AVX512 static void tile_##BITS##_##H##_##NAME(const struct iq_code_block *b,                                  \
+                                                  const struct iq_operand *operands) {                            \
+        for (size_t lane = 0; lane < b->lanes; lane += 16) tile(BITS, H, IS_FINE, b, lane, operands);             \
     }
+#define TILES(BITS, NAME, IS_FINE)                                                                               \
+    TILE(BITS, 1, NAME, IS_FINE)                                                                                 \
+    TILE(BITS, 2, NAME, IS_FINE)                                                                                 \
+    TILE(BITS, 3, NAME, IS_FINE)                                                                                 \
+    TILE(BITS, 4, NAME, IS_FINE)                                                                                 \
+    TILE(BITS, 5, NAME, IS_FINE)                                                                                 \
+    TILE(BITS, 6, NAME, IS_FINE)                                                                                 \
+    static const iq_operands_fn NAME##_##BITS[HEADS] = {tile_##BITS##_1_##NAME, tile_##BITS##_2_##NAME,          \
+                                                        tile_##BITS##_3_##NAME, tile_##BITS##_4_##NAME,          \
+                                                        tile_##BITS##_5_##NAME, tile_##BITS##_6_##NAME};
 #define INTEGERS(BITS)                                                                                           \
-    TILE(BITS, 1)                                                                                                \
-    TILE(BITS, 2)                                                                                                \
-    TILE(BITS, 3)                                                                                                \
-    TILE(BITS, 4)                                                                                                \
-    TILE(BITS, 6)                                                                                                \
+    TILES(BITS, fine, 1)                                                                                         \
+    TILES(BITS, coarse, 0)                                                                                       \
     void iq_dot_integers_avx512_##BITS(const struct iq_code_block *b, const struct iq_multipliers *x,             \
                                        size_t heads, float *out, size_t out_stride) {                            \
-        while (heads > 0) {                                                                                      \
-            size_t n = heads >= 6 ? 6 : heads == 5 ? 3 : heads;                                                  \
-            switch (n) {                                                                                         \
-            case 1: tile_##BITS##_1(b, x, out, out_stride); break;                                               \
-            case 2: tile_##BITS##_2(b, x, out, out_stride); break;                                               \
-            case 3: tile_##BITS##_3(b, x, out, out_stride); break;                                               \
-            case 4: tile_##BITS##_4(b, x, out, out_stride); break;                                               \
-            default: tile_##BITS##_6(b, x, out, out_stride); break;                                              \
-            }                                                                                                    \
-            x += n;                                                                                              \
-            out += n * out_stride;                                                                               \
-            heads -= n;                                                                                          \
-        }                                                                                                        \
-    }
+        iq_apart(b, x, heads, out, out_stride, coarse_##BITS, fine_##BITS, HEADS);                               \
+    }                                                                                                            \
+    IQ_RUN(avx512, BITS)
 
 INTEGERS(2)
 INTEGERS(3)

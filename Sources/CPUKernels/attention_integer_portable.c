@@ -4,7 +4,8 @@
 #include "attention_integer.h"
 #include "iq_convert.h"
 
-void iq_quantize_portable(const float *x, size_t x_stride, size_t heads, struct iq_multipliers *integers) {
+void iq_quantize_portable(const float *x, size_t x_stride, size_t heads, float coarse,
+                          struct iq_multipliers *integers) {
     for (size_t h = 0; h < heads; h++, x += x_stride, integers++) {
         float largest = 0, bad = 0;
         for (int i = 0; i < 32; i++) {
@@ -13,15 +14,17 @@ void iq_quantize_portable(const float *x, size_t x_stride, size_t heads, struct 
         }
         integers->scale = bad != 0 || isnan(bad) ? NAN : iq_multiplier_scale(largest);
         const float inverse = iq_multiplier_inverse(largest);
+        integers->is_fine = !(largest <= coarse) || isnan(integers->scale);
         integers->total = 0;
         for (int i = 0; i < 32; i++) {
             float scaled = x[i] * inverse;
             // To nearest, ties to even; what is not finite gives any number, under a scale of NaN.
-            int n = scaled >= -16384 && scaled <= 16384 ? (int)rintf(scaled) : 0;
-            int high = (n + 64) >> 7;
+            int n = scaled >= -32768 && scaled <= 32767 ? (int)rintf(scaled) : 0;
+            int high = (n + 128) >> 8;
+            if (!integers->is_fine) n = 256 * high;
             integers->n[i] = (int16_t)n;
             integers->high[i] = (int8_t)high;
-            integers->low[i] = (int8_t)(n - 128 * high);
+            integers->low[i] = (int8_t)(n - 256 * high);
             integers->total += n;
         }
     }
@@ -54,7 +57,8 @@ static inline void dot(int bits, const struct iq_code_block *b, const struct iq_
     void iq_dot_integers_portable_##BITS(const struct iq_code_block *b, const struct iq_multipliers *x, size_t heads,  \
                                          float *out, size_t out_stride) {                                              \
         dot(BITS, b, x, heads, out, out_stride);                                                                       \
-    }
+    }                                                                                                                  \
+    IQ_RUN(portable, BITS)
 INTEGERS(2)
 INTEGERS(3)
 INTEGERS(4)

@@ -114,7 +114,7 @@ INLINE void tile(int bits, int H, const struct iq_code_block *b, size_t lane, co
         scales_of(b, lane + 4 * (size_t)v, &s, &z);
         EACH(h, H) {
             float *o = out + (size_t)h * out_stride + lane + 4 * (size_t)v;
-            int32x4_t sum = vaddq_s32(vshlq_n_s32(high[h][v], 7), low[h][v]);
+            int32x4_t sum = vaddq_s32(vshlq_n_s32(high[h][v], 8), low[h][v]);
             float32x4_t r = vmulq_f32(s, vcvtq_f32_s32(sum));
             r = vfmaq_n_f32(r, z, (float)x[h].total);
             vst1q_f32(o, vfmaq_n_f32(vld1q_f32(o), r, x[h].scale));
@@ -129,7 +129,8 @@ INLINE void tile(int bits, int H, const struct iq_code_block *b, size_t lane, co
             for (size_t lane = 0; lane < b->lanes; lane += 16) tile(BITS, 2, b, lane, x, out, out_stride);           \
         if (heads)                                                                                                   \
             for (size_t lane = 0; lane < b->lanes; lane += 16) tile(BITS, 1, b, lane, x, out, out_stride);           \
-    }
+    }                                                                                                                \
+    IQ_RUN(neon, BITS)
 INTEGERS(2)
 INTEGERS(3)
 INTEGERS(4)

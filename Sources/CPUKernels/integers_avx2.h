@@ -1,4 +1,4 @@
-// Rounding of float32 vectors to integers of 15 bits with AVX2, for attention and for weights; not part of the module.
+// Rounding of float32 vectors to integers of 16 bits with AVX2, for attention and for weights; not part of the module.
 #ifndef INNERQ_INTEGERS_AVX2_H
 #define INNERQ_INTEGERS_AVX2_H
 
@@ -55,14 +55,21 @@ IQ_AVX2_INLINE int32_t sum32(struct rounded r) {
     return sum_of_8(_mm256_add_epi32(in_pairs(r.n[0]), in_pairs(r.n[1])));
 }
 
+// Multiples of 256: what the high bytes alone say.
+IQ_AVX2_INLINE struct rounded without_low(struct rounded r) {
+    for (int h = 0; h < 2; h++)
+        r.n[h] = _mm256_and_si256(_mm256_add_epi16(r.n[h], _mm256_set1_epi16(128)), _mm256_set1_epi16(-256));
+    return r;
+}
+
 // High and low bytes of 32 numbers, in order.
 IQ_AVX2_INLINE void split(struct rounded r, __m256i *high, __m256i *low) {
-    const __m256i half = _mm256_set1_epi16(64);
-    __m256i a = _mm256_srai_epi16(_mm256_add_epi16(r.n[0], half), 7);
-    __m256i b = _mm256_srai_epi16(_mm256_add_epi16(r.n[1], half), 7);
+    const __m256i half = _mm256_set1_epi16(128);
+    __m256i a = _mm256_srai_epi16(_mm256_add_epi16(r.n[0], half), 8);
+    __m256i b = _mm256_srai_epi16(_mm256_add_epi16(r.n[1], half), 8);
     *high = _mm256_permute4x64_epi64(_mm256_packs_epi16(a, b), 0xD8);
-    a = _mm256_sub_epi16(r.n[0], _mm256_slli_epi16(a, 7));
-    b = _mm256_sub_epi16(r.n[1], _mm256_slli_epi16(b, 7));
+    a = _mm256_sub_epi16(r.n[0], _mm256_slli_epi16(a, 8));
+    b = _mm256_sub_epi16(r.n[1], _mm256_slli_epi16(b, 8));
     *low = _mm256_permute4x64_epi64(_mm256_packs_epi16(a, b), 0xD8);
 }
 

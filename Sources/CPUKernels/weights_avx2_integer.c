@@ -1,6 +1,6 @@
 // Quantized weights times few vectors, in integers: formats with blocks of 32.
 //
-// Activations are rounded to 15 bits with a scale for each 32 of them, n = 128 · high + low, so that byte products (maddubs)
+// Activations are rounded to 16 bits with a scale for each 32 of them, n = 256 · high + low, so that byte products (maddubs)
 // multiply codes where float32 kernels would have to convert them:
 //
 //     PAIRS  Q4_0, Q4_1   per two blocks A and B of 32: | A 0–15 | B 0–15 | and | A 16–31 | B 16–31 |, high then low;
@@ -71,7 +71,7 @@ IQ_AVX2_INLINE __m256 pair_sums(__m256i codes, const __m256i *x) {
                                     _mm256_maddubs_epi16(b, _mm256_loadu_si256(x + 1)));
     __m256i low = _mm256_add_epi16(_mm256_maddubs_epi16(a, _mm256_loadu_si256(x + 2)),
                                    _mm256_maddubs_epi16(b, _mm256_loadu_si256(x + 3)));
-    return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_madd_epi16(high, _mm256_set1_epi16(128)),
+    return _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_madd_epi16(high, _mm256_set1_epi16(256)),
                                                _mm256_madd_epi16(low, _mm256_set1_epi16(1))));
 }
 

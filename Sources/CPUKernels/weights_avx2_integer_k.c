@@ -33,7 +33,7 @@ IQ_AVX2 void iq_avx2_prepare_super(const float *x, size_t columns, float *prepar
     }
 }
 
-// Adds scale · codes · n of 32 columns: high and low parts by themselves, since 128 · high · scale would not fit.
+// Adds scale · codes · n of 32 columns: high and low parts by themselves, since 256 · high · scale would not fit.
 IQ_AVX2_INLINE void add_sub_block(__m256i codes, __m256i scale, const __m256i *x, __m256i *high, __m256i *low) {
     const __m256i h = _mm256_maddubs_epi16(codes, _mm256_loadu_si256(x));
     const __m256i l = _mm256_maddubs_epi16(codes, _mm256_loadu_si256(x + 1));
@@ -42,7 +42,7 @@ IQ_AVX2_INLINE void add_sub_block(__m256i codes, __m256i scale, const __m256i *x
 }
 
 IQ_AVX2_INLINE __m256 whole(__m256i high, __m256i low) {
-    return _mm256_fmadd_ps(_mm256_set1_ps(128), _mm256_cvtepi32_ps(high), _mm256_cvtepi32_ps(low));
+    return _mm256_fmadd_ps(_mm256_set1_ps(256), _mm256_cvtepi32_ps(high), _mm256_cvtepi32_ps(low));
 }
 
 // 32-bit numbers as the same int16 twice, for pairs of products.

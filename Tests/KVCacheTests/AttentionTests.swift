@@ -103,7 +103,7 @@ import Threading
         return worst / largest
     }
 
-    /// Relative to the largest output: float32 sums, or multipliers of 15 bits.
+    /// Relative to the largest output: float32 sums, or multipliers of 16 bits.
     static func tolerance(_ arithmetic: ProductArithmetic) -> Double {
         arithmetic == .float ? 1e-5 : 1.5e-3
     }

@@ -26,8 +26,12 @@ static void check_tiles(const struct problem *p, const struct iq_kernels *kernel
     static struct iq_multipliers n[MOST_HEADS], m[MOST_HEADS];
     const size_t bytes = sizeof a;
     char name[64];
-    expected->quantize(p->multipliers, 32, MOST_HEADS, n);
-    found->quantize(p->multipliers, 32, MOST_HEADS, m);
+    // Every third head is coarse, so that kernels meet both.
+    for (int h = 0; h < MOST_HEADS; h++) {
+        const float coarse = h % 3 == 1 ? INFINITY : -1;
+        expected->quantize(p->multipliers + 32 * h, 32, 1, coarse, n + h);
+        found->quantize(p->multipliers + 32 * h, 32, 1, coarse, m + h);
+    }
     float differs = memcmp(n, m, sizeof n) != 0, none = 0;
     compare(kernels->name, "multipliers as integers", &differs, &none, 1, 0);
     struct iq_code_block block = {p->words, HEAD_SIZE, p->scales, p->zeros, HEAD_SIZE, 0, 0};
@@ -75,6 +79,51 @@ static void check_tiles(const struct problem *p, const struct iq_kernels *kernel
     compare(kernels->name, "their sum", &sum, &other, 1, 1e-6);
 }
 
+// Three tiles, as keys of head size 80 (a last block of 16 rows) and as values of head size 64.
+static void check_runs(const struct problem *p, const struct iq_kernels *kernels) {
+    enum { TILES = 3, TILE_BYTES = 4096, HEADS = 5, TILE_MULTIPLIERS = 4 * HEADS };
+    static uint8_t tiles[TILES][TILE_BYTES];
+    static struct iq_multipliers x[TILES * TILE_MULTIPLIERS];
+    static float a[HEADS * 256], b[HEADS * 256];
+    const void *addresses[TILES + 1] = {tiles[0], tiles[1], tiles[2], tiles[0]};
+    for (int h = 0; h < TILES * TILE_MULTIPLIERS; h++)
+        iq_attention_portable.quantize(p->multipliers + h % MOST_HEADS * 32, 32, 1, h % 3 == 1 ? INFINITY : -1, x + h);
+    for (int is_keys = 0; is_keys < 2; is_keys++) {
+        for (int i = 0; i < 4; i++) {
+            struct iq_tile_run run = {
+                .tiles = addresses,
+                .count = TILES,
+                .ahead = 1,
+                .ahead_bytes = TILE_BYTES,
+                .rows = is_keys ? 80 : 32,
+                .lanes = is_keys ? 32 : 64,
+                .bias = (float)(1 << (bits_of[i] - 1)),
+                .mode = IQ_SCALE_ASYMMETRIC,
+            };
+            const size_t groups = (run.rows + 31) / 32 * run.lanes;
+            run.scale_offset = run.rows * run.lanes * (size_t)bits_of[i] / 8;
+            run.zero_offset = run.scale_offset + 2 * groups;
+            for (int t = 0; t < TILES; t++) {
+                for (size_t j = 0; j < run.scale_offset; j++)
+                    tiles[t][j] = ((const uint8_t *)p->words)[(j + 96 * (size_t)t) % sizeof p->words];
+                for (size_t j = 0; j < groups; j++) {
+                    memcpy(tiles[t] + run.scale_offset + 2 * j, &p->scales[j % HEAD_SIZE], 2);
+                    memcpy(tiles[t] + run.zero_offset + 2 * j, &p->zeros[(j + (size_t)t) % HEAD_SIZE], 2);
+                }
+            }
+            const size_t step = is_keys ? 32 : 0, stride = is_keys ? 32 * TILES : 64;
+            const size_t x_step = is_keys ? 0 : HEADS;
+            memset(a, 0, sizeof a);
+            memset(b, 0, sizeof b);
+            kernels->attention->dot_runs[i](&run, x, x_step, HEADS, a, step, stride);
+            iq_attention_portable.dot_runs[i](&run, x, x_step, HEADS, b, step, stride);
+            char name[64];
+            snprintf(name, sizeof name, "run of %s, %d bits", is_keys ? "keys" : "values", bits_of[i]);
+            compare(kernels->name, name, a, b, HEADS * stride, 2e-6);
+        }
+    }
+}
+
 static void check_weights(const struct problem *p, const struct iq_kernels *kernels) {
     static float prepared[2 * COLUMNS];
     char name[64];
@@ -109,6 +158,7 @@ static void check_weights(const struct problem *p, const struct iq_kernels *kern
 int check_variants(const struct problem *p) {
     for (size_t i = 0; i < iq_kernels_count(); i++) {
         check_tiles(p, iq_kernels_at(i));
+        check_runs(p, iq_kernels_at(i));
         check_weights(p, iq_kernels_at(i));
     }
     printf("%zu variants, %d failures\n", iq_kernels_count(), failures);

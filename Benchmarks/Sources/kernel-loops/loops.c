@@ -1,5 +1,6 @@
 #include "loops.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,14 +39,14 @@ static void prepare(const struct problem *p, const struct iq_kernels *k, uint32_
     k->weights->prepare(is_integer && f->integers ? f->integer_layout : f->layout, p->activations, COLUMNS, prepared);
 }
 
-// Loops by name: tile-BITS-HEADS[-hybrid][-float], half-HEADS, quantize, exponentials, weights-TYPE[-float].
+// Loops by name: tile-BITS-HEADS[-hybrid][-coarse][-float], half-HEADS, quantize, exponentials, weights-TYPE[-float].
 double run_loop(const struct problem *p, const struct iq_kernels *k, const char *name, long repeats) {
-    const int is_float = strstr(name, "-float") != NULL;
+    const int is_float = strstr(name, "-float") != NULL, is_coarse = strstr(name, "-coarse") != NULL;
     const int mode = strstr(name, "-hybrid") ? IQ_SCALE_HYBRID : IQ_SCALE_SYMMETRIC;
     int bits = 0;
     unsigned heads = 0;
     double elements = 0;
-    k->attention->quantize(p->multipliers, 32, MOST_HEADS, integers);
+    k->attention->quantize(p->multipliers, 32, MOST_HEADS, is_coarse ? INFINITY : -1, integers);
     if (sscanf(name, "tile-%d-%u", &bits, &heads) == 2 && heads >= 1 && heads <= MOST_HEADS) {
         for (long i = 0; i < repeats; i++) elements += tile(p, k, bits, heads, mode, !is_float);
         return elements;
@@ -56,7 +57,7 @@ double run_loop(const struct problem *p, const struct iq_kernels *k, const char 
         return 32.0 * HEAD_SIZE * (double)repeats;
     }
     if (strcmp(name, "quantize") == 0) {
-        for (long i = 0; i < repeats; i++) k->attention->quantize(p->multipliers, 32, 3, integers);
+        for (long i = 0; i < repeats; i++) k->attention->quantize(p->multipliers, 32, 3, -1, integers);
         return 3 * 32.0 * (double)repeats;
     }
     if (strcmp(name, "exponentials") == 0) {

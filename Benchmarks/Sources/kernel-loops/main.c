@@ -18,7 +18,7 @@ static double seconds(void) {
 
 static int usage(void) {
     fputs("usage: kernel-loops check | run LOOP REPEATS [VARIANT] | time LOOP [VARIANT]\n"
-          "loops: tile-BITS-HEADS[-hybrid][-float], half-HEADS, quantize, exponentials, weights-TYPE[-float]\n",
+          "loops: tile-BITS-HEADS[-hybrid][-coarse][-float], half-HEADS, quantize, exponentials, weights-TYPE[-float]\n",
           stderr);
     return 2;
 }

@@ -50,19 +50,35 @@ struct iq_code_block {
     int mode;               // enum iq_scale_mode
 };
 
-// 32 multipliers of one head as integers: x[i] = scale · n[i] within scale / 2, where scale = max |x| / 16256.
-// The parts are exact: n = 128 · high + low. Byte products take two passes over the codes, for `high` and `low`, so that
-// queries and softmax weights keep 15 bits: 8 are not enough for logits to stay the same (docs/performance.md).
+// 32 multipliers of one head as integers: x[i] = scale · n[i] within scale / 2 (fine) or 128 · scale (coarse), where
+// scale = max |x| / 32639. The parts are exact: n = 256 · high + low. Byte products take two passes over the codes, for `high`
+// and `low`, so that queries and large softmax weights keep 16 bits: 8 are not enough for logits to stay the same
+// (docs/performance.md). Coarse ones have no low part, and one pass.
 struct iq_multipliers {
-    int16_t n[32];   // |n| ≤ 16256
+    int16_t n[32];   // |n| ≤ 32639
     int8_t high[32]; // −127 ... 127
-    int8_t low[32];  // −64 ... 63
+    int8_t low[32];  // −128 ... 127; coarse: 0
     float scale;     // NaN if a multiplier is not finite
     int32_t total;   // Σ n
+    int32_t is_fine;
+};
+
+// Tiles that are multiplied one after the other; KVCache/Tiles/TileLayout.swift draws one.
+struct iq_tile_run {
+    const void *const *tiles; // `count` of them, and `ahead` more addresses: tiles[i + ahead] is asked for while i is read
+    size_t count;
+    size_t ahead, ahead_bytes;
+    size_t rows;              // a multiple of 16
+    size_t lanes;             // a multiple of 32
+    size_t scale_offset, zero_offset;
+    float bias;
+    int mode;                 // enum iq_scale_mode
 };
 
 typedef void (*iq_dot_integers_fn)(const struct iq_code_block *block, const struct iq_multipliers *x, size_t heads,
                                    float *out, size_t out_stride);
+typedef void (*iq_dot_run_fn)(const struct iq_tile_run *run, const struct iq_multipliers *x, size_t x_step, size_t heads,
+                              float *out, size_t out_step, size_t out_stride);
 typedef void (*iq_dot_codes_fn)(const struct iq_code_block *block, const float *x, size_t x_stride, size_t heads,
                                 float *out, size_t out_stride);
 typedef void (*iq_unpack_fn)(const uint32_t *words, size_t word_stride, size_t lanes, float *out, size_t out_stride);
@@ -83,11 +99,15 @@ struct iq_attention_kernels {
                      size_t x_stride, size_t heads, float *out, size_t out_stride);
     // The same over packed codes, depth 32: [0] 2 bits, [1] 3 bits, [2] 4 bits, [3] 8 bits.
     iq_dot_codes_fn dot_codes[4];
-    // integers[h] = the 32 multipliers from x[h·x_stride] on, as integers.
-    void (*quantize)(const float *x, size_t x_stride, size_t heads, struct iq_multipliers *integers);
+    // integers[h] = the 32 multipliers from x[h·x_stride] on, as integers; coarse ones if none is larger than `coarse`.
+    void (*quantize)(const float *x, size_t x_stride, size_t heads, float coarse, struct iq_multipliers *integers);
     // dot_codes with integer products: sums of code · n are exact, and multiplied once by both scales. Codes are read once
     // for all heads. [0] 2 bits, [1] 3 bits, [2] 4 bits, [3] 8 bits.
     iq_dot_integers_fn dot_integers[4];
+    // The same over tiles: out[i·out_step + h·out_stride + lane] += … of tile i. Its multipliers are x[i·x_step + …], heads one
+    // after the other for each block of 32 rows; a last block of 16 rows has two such, for either half of the lanes, with
+    // zeros in the rows of the other.
+    iq_dot_run_fn dot_runs[4];
     // out[i·out_stride + lane] = code of row i, as float: 32 rows.
     iq_unpack_fn unpack[4];
     // out[i·out_stride + lane] = scales[i] · table[code of row i] + zeros[i].

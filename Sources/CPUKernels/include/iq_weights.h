@@ -2,7 +2,7 @@
 //
 // `gemv` and `gemm` do not round activations: a product is the float32 sum of exact weights times the given
 // activations, so results differ from a float64 reference only by the order of float32 additions. `integers` rounds
-// them to 15 bits, and sums exactly.
+// them to 16 bits, and sums exactly.
 //
 // A matrix is `rows` x `columns` (outputs x inputs), each row a run of blocks, rows one after the other.
 // One block, little endian (n weights in b bytes; h is a float16):
@@ -59,7 +59,7 @@ enum iq_weight_type {
 //   BYTES    for blocks whose weights are unpacked to bytes: per 32 columns four vectors, lane i of
 //            vector j is column 4 i + j, times 256^-j. Then the sums of 32 activations and the sums of 16.
 //   PAIRS, WORDS, SUPER
-//            rounded to integers of 15 bits, with a scale for each 32 (SUPER: 256) of them; a variant's own orders.
+//            rounded to integers of 16 bits, with a scale for each 32 (SUPER: 256) of them; a variant's own orders.
 enum iq_activation_layout {
     IQ_ACTIVATIONS_PLAIN = 0,
     IQ_ACTIVATIONS_NIBBLES = 1,
@@ -102,7 +102,7 @@ struct iq_weight_format {
     void (*dequantize)(const void *blocks, float *values, size_t count);
     // Reads each row once, for few vectors.
     void (*gemv)(const struct iq_weight_format *self, const struct iq_product *product);
-    // The same with activations rounded to integers of 15 bits, in `integer_layout`; NULL where there is none.
+    // The same with activations rounded to integers of 16 bits, in `integer_layout`; NULL where there is none.
     void (*integers)(const struct iq_weight_format *self, const struct iq_product *product);
     uint32_t integer_layout;
 };

@@ -9,7 +9,7 @@ import Transformer
 /// 1e-2 and more.
 public enum WeightVerification {
     static let tolerance = 1e-6
-    /// Activations rounded to 15 bits are off by 2^−15 of a block's largest at most, and the largest of 256 normal numbers is
+    /// Activations rounded to 16 bits are off by 2^−16 of a block's largest at most, and the largest of 256 normal numbers is
     /// about four times the mean magnitude.
     static let integerTolerance = 1e-4
     /// Vectors of a product: what decoding, speculative steps and prompts ask for.

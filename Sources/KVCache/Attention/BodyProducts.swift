@@ -48,10 +48,21 @@ struct BodyProducts {
         }
     }
 
-    /// Floats that queries take as integers; 0 if they are not wanted so.
-    func integerCount(heads: Int) -> Int {
+    /// Whether runs of tiles can be multiplied with multipliers that were brought into integers once.
+    var takesIntegers: Bool {
+        guard case .tiles(let products) = kind else { return false }
+        return products.takesIntegers
+    }
+
+    /// Integers of one tile's multipliers.
+    func multiplierCount(heads: Int) -> Int {
         guard case .tiles(let products) = kind, products.takesIntegers else { return 0 }
-        return products.integerCount(heads: heads)
+        return products.multiplierCount(heads: heads)
+    }
+
+    /// Floats that they take.
+    func integerCount(heads: Int) -> Int {
+        multiplierCount(heads: heads) * MemoryLayout<iq_multipliers>.stride / 4
     }
 
     /// Brings the queries of all tiles to come into integers.
@@ -68,24 +79,18 @@ struct BodyProducts {
     ///
     /// - Parameters:
     ///   - tile: its number in the body, from which RoPE's angles follow.
-    ///   - integers: of ``quantize(_:_:_:into:scratch:)``, if there are any.
     ///   - isDirect: multiply codes as they are, for few rows; otherwise decode them once for all.
     ///   - decoded: room for a tile.
     @inline(__always)
     func scores(
         _ start: UnsafeRawPointer, head: Int, tile: Int, _ queries: UnsafePointer<Float>,
-        _ stride: Int, _ integers: UnsafePointer<iq_multipliers>?, _ rows: Int,
-        _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ isDirect: Bool,
-        _ decoded: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutablePointer<Float>
+        _ stride: Int, _ rows: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int,
+        _ isDirect: Bool, _ decoded: UnsafeMutablePointer<Float>,
+        _ scratch: UnsafeMutablePointer<Float>
     ) {
         let keys = start + head * page.headBytes
         switch kind {
         case .tiles(let products):
-            if let integers {
-                products.dot(
-                    keys, integers: integers, heads: rows, out: out, outStride: outStride)
-                return
-            }
             products.multiply(
                 keys, queries, stride, rows, out, outStride, isDirect, decoded, scratch)
         case .rotated(let products):
@@ -102,6 +107,31 @@ struct BodyProducts {
                 decoded, TileLayout.tokens, page.keys.rows, TileLayout.tokens, queries, stride,
                 rows, out, outStride)
         }
+    }
+
+    /// Adds the scores of a run of a head's key tiles to `out[h][32 · tile + token]`.
+    ///
+    /// - Parameter integers: of ``quantize(_:_:_:into:scratch:)``.
+    @inline(__always)
+    func scores(
+        _ run: TileProducts.TileRun, _ integers: UnsafePointer<iq_multipliers>, _ rows: Int,
+        _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+    ) {
+        guard case .tiles(let products) = kind else { return }
+        products.dot(
+            run, integers: integers, step: 0, heads: rows, out: out, outStep: TileLayout.tokens,
+            outStride: outStride)
+    }
+
+    /// Adds the values of a run of a head's value tiles, weighted by `weights[tile][h]`, to `out[h]`.
+    @inline(__always)
+    func values(
+        _ run: TileProducts.TileRun, _ weights: UnsafePointer<iq_multipliers>, _ rows: Int,
+        _ out: UnsafeMutablePointer<Float>, width: Int
+    ) {
+        guard case .tiles(let products) = kind else { return }
+        products.dot(
+            run, integers: weights, step: rows, heads: rows, out: out, outStep: 0, outStride: width)
     }
 
     /// RoPE at the tile's positions.

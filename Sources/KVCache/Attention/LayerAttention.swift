@@ -16,10 +16,15 @@ public enum AttentionMeaning: Sendable, Hashable {
 /// Work is cut into units of (KV head, block of queries, run of tiles); each unit gives a ``Partial``. The cut depends
 /// only on lengths, not on the number of threads, so that results do not either.
 package final class LayerAttention {
-    /// Tiles of one unit when few queries are asked.
-    static let tilesPerUnit = 16
+    /// Most tiles of one unit when few queries are asked.
+    static let tilesPerUnit = 32
     /// Tiles whose scores are held at once.
     static let tilesPerStep = 8
+    /// Tiles ahead of the one that is multiplied for which memory is asked.
+    static let tilesAhead = 4
+    /// Softmax weights, relative to the largest seen, of which 8 bits are enough: the largest of a tile. An error of its
+    /// 254th part is then an error of the 16,256th part of all weights.
+    static let coarseWeight: Float = 1.0 / 1024
     /// Queries of a block, of one head.
     static let queryBlock = 32
     /// Up to this many rows a packed tile is multiplied as it is; above, it is decoded once for all rows.
@@ -110,21 +115,39 @@ package final class LayerAttention {
     private func one(_ pass: Pass, _ block: QueryBlock) {
         let heads = pass.cache.shape.kvHeads
         let tiles = pass.tiles(block)
-        let runs = max(1, (tiles.count + Self.tilesPerUnit - 1) / Self.tilesPerUnit)
+        let most = Self.tilesPerUnit
+        // In fours, as even as they go: a unit more than the threads share out leaves all but one waiting.
+        let wanted = (tiles.count + most - 1) / most
+        let runs = wanted <= 2 ? max(1, wanted) : (wanted + 3) / 4 * 4
+        let length = (tiles.count + runs - 1) / runs
         let rows = pass.ratio
         let partialCount = Partial.count(rows: rows, width: pass.width)
         let scratchCount = pass.scratchCount(rows: rows)
-        reserve(heads * runs * partialCount + workers.threads * scratchCount)
+        let queryCount = Queries.count(rows: rows, pass)
+        reserve(heads * (runs * partialCount + queryCount) + workers.threads * scratchCount)
         let partials = memory
-        let scratch = memory + heads * runs * partialCount
+        let queries = partials + heads * runs * partialCount
+        let scratch = queries + heads * queryCount
+        for head in 0..<heads {
+            pass.prepare(
+                head, block, into: Queries(queries + head * queryCount, rows: rows, pass),
+                scratch: scratch)
+        }
+        let threads = workers.threads
         workers.run(count: heads * runs) { task, worker in
             let (head, run) = (task / runs, task % runs)
+            let later = task + threads
+            let following = (
+                head: later / runs, tile: tiles.lowerBound + later % runs * length
+            )
             let partial = Partial(
                 partials + task * partialCount, rows: rows, width: pass.width)
             partial.reset(rows: rows)
-            let first = tiles.lowerBound + run * Self.tilesPerUnit
+            let first = min(tiles.lowerBound + run * length, tiles.upperBound)
             pass.accumulate(
-                head, block, first..<min(first + Self.tilesPerUnit, tiles.upperBound), partial,
+                head, block, Queries(queries + head * queryCount, rows: rows, pass),
+                first..<min(first + length, tiles.upperBound), partial,
+                following: later < heads * runs ? following : nil,
                 scratch + worker * scratchCount)
         }
         for head in 0..<heads {
@@ -146,19 +169,23 @@ package final class LayerAttention {
         let heads = pass.cache.shape.kvHeads
         let rows = pass.ratio * Self.queryBlock
         let partialCount = Partial.count(rows: rows, width: pass.width)
-        let each = pass.scratchCount(rows: rows) + partialCount
+        let scratchCount = pass.scratchCount(rows: rows)
+        let each = scratchCount + partialCount + Queries.count(rows: rows, pass)
         reserve(workers.threads * each)
         let memory = memory
         // Later blocks see more tokens; taking them first keeps the threads busy to the end.
         workers.run(count: heads * blocks.count) { task, worker in
             let block = blocks[blocks.count - 1 - task / heads]
             let head = task % heads
-            let partial = Partial(
-                memory + worker * each, rows: block.count * pass.ratio, width: pass.width)
-            partial.reset(rows: block.count * pass.ratio)
-            pass.accumulate(
-                head, block, pass.tiles(block), partial, memory + worker * each + partialCount)
-            pass.finish(head, block, partial, memory + worker * each + partialCount)
+            let scratch = memory + worker * each
+            let blockRows = block.count * pass.ratio
+            let partial = Partial(scratch + scratchCount, rows: blockRows, width: pass.width)
+            let queries = Queries(
+                scratch + scratchCount + partialCount, rows: blockRows, pass)
+            partial.reset(rows: blockRows)
+            pass.prepare(head, block, into: queries, scratch: scratch)
+            pass.accumulate(head, block, queries, pass.tiles(block), partial, scratch)
+            pass.finish(head, block, partial, scratch)
         }
     }
 }

@@ -6,6 +6,7 @@ package struct TileProducts {
     let kernels: UnsafePointer<iq_attention_kernels>
     let dotCodes: iq_dot_codes_fn?
     let dotIntegers: iq_dot_integers_fn?
+    let dotRun: iq_dot_run_fn?
     private let unpack: iq_unpack_fn?
     let mode: Int32
     let bias: Float
@@ -20,6 +21,7 @@ package struct TileProducts {
         guard let grouped = layout.format.grouped else {
             dotCodes = nil
             dotIntegers = nil
+            dotRun = nil
             unpack = nil
             mode = 0
             bias = 0
@@ -27,17 +29,19 @@ package struct TileProducts {
         }
         let dots = kernels.pointee.dot_codes
         let integers = kernels.pointee.dot_integers
+        let runs = kernels.pointee.dot_runs
         let unpacks = kernels.pointee.unpack
-        let ofBits: (iq_dot_codes_fn?, iq_dot_integers_fn?, iq_unpack_fn?) =
+        let ofBits: (iq_dot_codes_fn?, iq_dot_integers_fn?, iq_dot_run_fn?, iq_unpack_fn?) =
             switch grouped.bits {
-            case 2: (dots.0, integers.0, unpacks.0)
-            case 3: (dots.1, integers.1, unpacks.1)
-            case 4: (dots.2, integers.2, unpacks.2)
-            default: (dots.3, integers.3, unpacks.3)
+            case 2: (dots.0, integers.0, runs.0, unpacks.0)
+            case 3: (dots.1, integers.1, runs.1, unpacks.1)
+            case 4: (dots.2, integers.2, runs.2, unpacks.2)
+            default: (dots.3, integers.3, runs.3, unpacks.3)
             }
         dotCodes = ofBits.0
         dotIntegers = arithmetic == .integer ? ofBits.1 : nil
-        unpack = ofBits.2
+        dotRun = arithmetic == .integer ? ofBits.2 : nil
+        unpack = ofBits.3
         bias = Float(grouped.bias)
         mode =
             switch grouped.mode {
@@ -68,7 +72,11 @@ package struct TileProducts {
                 .assumingMemoryBound(to: iq_multipliers.self)
             let rest = scratch + integerCount(heads: heads)
             quantize(x, xStride: xStride, heads: heads, into: integers, scratch: rest)
-            dot(tile, integers: integers, heads: heads, out: out, outStride: outStride)
+            withUnsafePointer(to: tile) { tiles in
+                dot(
+                    TileRun(tiles: tiles, count: 1), integers: integers, step: 0, heads: heads,
+                    out: out, outStep: 0, outStride: outStride)
+            }
         } else if layout.isInner {
             inner(tile, x, xStride, heads, out, outStride, scratch)
         } else {

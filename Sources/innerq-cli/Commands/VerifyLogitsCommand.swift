@@ -11,7 +11,7 @@ struct VerifyLogitsCommand: AsyncParsableCommand {
             innerq verify logits --file wiki.txt --cache innerq-base --cache q8 --prompt 2048 --tokens 256 --json
 
             Decoding multiplies codes, of the cache and of weights, with queries, softmax weights and activations that \
-            are rounded to integers of 15 bits. Here each token of a text is decoded so and in float32, over the same \
+            are rounded to integers of 16 bits. Here each token of a text is decoded so and in float32, over the same \
             cache. A cache fails if a logit differs by --limit or more, or perplexity by 0.2 % or more; then the exit \
             code is 1. Tokens that seal a tile stand in a column of their own: where a rounding error moves a code, what \
             differs is the cache.
