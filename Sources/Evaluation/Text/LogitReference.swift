@@ -6,7 +6,7 @@ import Reports
 ///
 /// KL(p ‖ q) = (Σ e^z·z − Σ e^z·y) / Σ e^z + ln Σ e^y − ln Σ e^z for logits z of p and y of q: one pass of exponentials and one dot
 /// product a comparison. Logits are taken less their largest, so nothing overflows; equal logits give exactly 0.
-final class LogitReference {
+package final class LogitReference {
     private struct Row {
         var sum: Double
         /// Σ e^z · z.
@@ -79,7 +79,9 @@ final class LogitReference {
     }
 
     /// −ln p of a token, of logits that need not be kept.
-    static func loss(_ logits: UnsafeMutableBufferPointer<Float>, next token: Int32) -> Double {
+    package static func loss(
+        _ logits: UnsafeMutableBufferPointer<Float>, next token: Int32
+    ) -> Double {
         let largest = iq_largest(logits.baseAddress, logits.count)
         let sum = iq_exponential_sum(logits.baseAddress, largest, nil, logits.count)
         return Math.log(sum) - Double(logits[Int(token)] - largest)

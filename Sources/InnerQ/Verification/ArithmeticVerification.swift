@@ -1,3 +1,4 @@
+import Evaluation
 import Foundation
 package import KVCache
 package import Transformer
@@ -77,8 +78,8 @@ package struct ArithmeticVerification: Encodable, Sendable {
                 result.largestAtSeals = max(result.largestAtSeals, largest)
             }
             if argmax(a) == argmax(b) { result.sameChoice += 1 }
-            floatLoss += loss(a, tokens[index + 1])
-            integerLoss += loss(b, tokens[index + 1])
+            floatLoss += LogitReference.loss(a, next: tokens[index + 1])
+            integerLoss += LogitReference.loss(b, next: tokens[index + 1])
             progress(index - prompt + 1)
         }
         let count = Double(result.decoded)
@@ -91,13 +92,5 @@ package struct ArithmeticVerification: Encodable, Sendable {
 
     private static func argmax(_ logits: UnsafeMutableBufferPointer<Float>) -> Int {
         logits.indices.max { logits[$0] < logits[$1] } ?? 0
-    }
-
-    /// −ln p of a token.
-    private static func loss(_ logits: UnsafeMutableBufferPointer<Float>, _ token: Int32) -> Double
-    {
-        let largest = Double(logits.max() ?? 0)
-        let sum = logits.reduce(0) { $0 + exp(Double($1) - largest) }
-        return log(sum) + largest - Double(logits[Int(token)])
     }
 }

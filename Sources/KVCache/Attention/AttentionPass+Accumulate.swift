@@ -29,6 +29,11 @@ extension LayerAttention.Pass {
             + max(keys.scratchCount(heads: rows), values.scratchCount(heads: rows)) + 2048
     }
 
+    /// Numbers of the sealed tiles that a block of queries sees: those after the sink pages.
+    private func sealedTiles(_ block: LayerAttention.QueryBlock) -> Range<Int> {
+        pages.sink.count..<pages.sink.count + block.sealed
+    }
+
     /// Adds the attention of one KV head's rows over some tiles to `partial`.
     ///
     /// - Parameters:
@@ -43,7 +48,7 @@ extension LayerAttention.Pass {
         let room = Room(scratch, rows: rows, self)
         let isDirect = rows <= LayerAttention.directRows
         for row in 0..<rows { partial.raise(row: row, to: queries.references[row]) }
-        let sealed = pages.sink.count..<pages.sink.count + block.sealed
+        let sealed = sealedTiles(block)
         var next = tiles.lowerBound
         while next < tiles.upperBound {
             // Only tiles of one kind.
@@ -91,7 +96,7 @@ extension LayerAttention.Pass {
         after: (head: Int, tile: Int)
     ) {
         let count = step.count
-        let sealed = pages.sink.count..<pages.sink.count + block.sealed
+        let sealed = sealedTiles(block)
         withUnsafeTemporaryAllocation(
             of: UnsafeRawPointer.self,
             capacity: 2 * LayerAttention.tilesPerStep + LayerAttention.tilesAhead
