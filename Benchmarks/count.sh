@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 readonly loops=(tile-2-1 tile-3-1 tile-4-1 tile-8-1 tile-2-3 tile-3-3 tile-2-3-hybrid tile-3-3-coarse tile-3-6 tile-4-4 tile-3-3-float
-    half-3 quantize exponentials weights-Q4_0 weights-Q4_1 weights-Q8_0 weights-Q4_K weights-Q5_K weights-Q6_K
+    half-3 quantize exponentials weights-Q4_0 weights-Q4_1 weights-Q5_0 weights-Q8_0 weights-Q4_K weights-Q5_K weights-Q6_K
     weights-Q4_1-float weights-Q4_K-float)
 readonly variant=avx2
 

@@ -7,7 +7,7 @@ static void prepare(uint32_t layout, const float *activations, size_t columns, f
     switch (layout) {
         case IQ_ACTIVATIONS_NIBBLES: iq_avx2_prepare_nibbles(activations, columns, prepared); break;
         case IQ_ACTIVATIONS_BYTES: iq_avx2_prepare_bytes(activations, columns, prepared); break;
-        case IQ_ACTIVATIONS_PAIRS: iq_avx2_prepare_pairs(activations, columns, prepared); break;
+        case IQ_ACTIVATIONS_BLOCKS: iq_avx2_prepare_blocks(activations, columns, prepared); break;
         case IQ_ACTIVATIONS_WORDS: iq_avx2_prepare_words(activations, columns, prepared); break;
         case IQ_ACTIVATIONS_SUPER: iq_avx2_prepare_super(activations, columns, prepared); break;
         default: memcpy(prepared, activations, 4 * columns); break;
@@ -16,11 +16,11 @@ static void prepare(uint32_t layout, const float *activations, size_t columns, f
 
 #define FORMAT(upper, lower, layout, elements, bytes) \
     {IQ_WEIGHT_##upper, IQ_ACTIVATIONS_##layout, elements, bytes, #upper, iq_avx2_decode_##lower, iq_avx2_gemv_##lower, \
-     NULL, IQ_ACTIVATIONS_PLAIN}
+     NULL, NULL, IQ_ACTIVATIONS_PLAIN}
 
 #define INTEGERS(upper, lower, layout, integer_layout, elements, bytes)                                              \
     {IQ_WEIGHT_##upper, IQ_ACTIVATIONS_##layout, elements, bytes, #upper, iq_avx2_decode_##lower, iq_avx2_gemv_##lower, \
-     iq_avx2_integers_##lower, IQ_ACTIVATIONS_##integer_layout}
+     iq_avx2_integers_##lower, iq_avx2_panel_##lower, IQ_ACTIVATIONS_##integer_layout}
 
 const struct iq_weight_kernels iq_weights_avx2 = {
     .formats = {
@@ -28,10 +28,10 @@ const struct iq_weight_kernels iq_weights_avx2 = {
         FORMAT(F16, f16, PLAIN, 1, 2),
         FORMAT(BF16, bf16, PLAIN, 1, 2),
         INTEGERS(Q8_0, q8_0, PLAIN, WORDS, 32, 34),
-        INTEGERS(Q4_0, q4_0, NIBBLES, PAIRS, 32, 18),
-        INTEGERS(Q4_1, q4_1, NIBBLES, PAIRS, 32, 20),
-        FORMAT(Q5_0, q5_0, BYTES, 32, 22),
-        FORMAT(Q5_1, q5_1, BYTES, 32, 24),
+        INTEGERS(Q4_0, q4_0, NIBBLES, BLOCKS, 32, 18),
+        INTEGERS(Q4_1, q4_1, NIBBLES, BLOCKS, 32, 20),
+        INTEGERS(Q5_0, q5_0, BYTES, BLOCKS, 32, 22),
+        INTEGERS(Q5_1, q5_1, BYTES, BLOCKS, 32, 24),
         INTEGERS(Q4_K, q4_k, BYTES, SUPER, 256, 144),
         INTEGERS(Q5_K, q5_k, BYTES, SUPER, 256, 176),
         INTEGERS(Q6_K, q6_k, BYTES, SUPER, 256, 210),

@@ -85,6 +85,7 @@ IQ_AVX2_INLINE __m256i iq_q6_k_codes(const uint8_t *block, int sub) {
 
 typedef void iq_decode(const void *blocks, float *values, size_t count);
 typedef void iq_gemv(const struct iq_weight_format *self, const struct iq_product *product);
+typedef void iq_panel(const void *panel, float *values, size_t columns, size_t step);
 typedef void iq_prepare(const float *activations, size_t columns, float *prepared);
 
 iq_decode iq_avx2_decode_f32, iq_avx2_decode_f16, iq_avx2_decode_bf16, iq_avx2_decode_q8_0, iq_avx2_decode_q4_0,
@@ -93,9 +94,11 @@ iq_decode iq_avx2_decode_f32, iq_avx2_decode_f16, iq_avx2_decode_bf16, iq_avx2_d
 iq_gemv iq_avx2_gemv_f32, iq_avx2_gemv_f16, iq_avx2_gemv_bf16, iq_avx2_gemv_q8_0, iq_avx2_gemv_q4_0,
     iq_avx2_gemv_q4_1, iq_avx2_gemv_q5_0, iq_avx2_gemv_q5_1, iq_avx2_gemv_q4_k, iq_avx2_gemv_q5_k, iq_avx2_gemv_q6_k,
     iq_avx2_gemm;
-iq_gemv iq_avx2_integers_q8_0, iq_avx2_integers_q4_0, iq_avx2_integers_q4_1, iq_avx2_integers_q4_k, iq_avx2_integers_q5_k,
-    iq_avx2_integers_q6_k;
-iq_prepare iq_avx2_prepare_nibbles, iq_avx2_prepare_bytes, iq_avx2_prepare_pairs, iq_avx2_prepare_words,
+iq_gemv iq_avx2_integers_q8_0, iq_avx2_integers_q4_0, iq_avx2_integers_q4_1, iq_avx2_integers_q5_0, iq_avx2_integers_q5_1,
+    iq_avx2_integers_q4_k, iq_avx2_integers_q5_k, iq_avx2_integers_q6_k;
+iq_panel iq_avx2_panel_q8_0, iq_avx2_panel_q4_0, iq_avx2_panel_q4_1, iq_avx2_panel_q5_0, iq_avx2_panel_q5_1,
+    iq_avx2_panel_q4_k, iq_avx2_panel_q5_k, iq_avx2_panel_q6_k;
+iq_prepare iq_avx2_prepare_nibbles, iq_avx2_prepare_bytes, iq_avx2_prepare_blocks, iq_avx2_prepare_words,
     iq_avx2_prepare_super;
 
 #endif

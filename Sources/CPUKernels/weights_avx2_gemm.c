@@ -64,6 +64,17 @@ IQ_AVX2 static void unpack_strip(const struct iq_weight_format *format, const ui
     }
 }
 
+// The same of interleaved rows: one or two panels.
+IQ_AVX2 static void unpack_panels(const struct iq_weight_format *format, const uint8_t *first, size_t row_bytes,
+                                  size_t rows, size_t n, float *strip) {
+    format->dequantize_panel(first, strip, n, STRIP);
+    if (rows > IQ_PANEL_ROWS) {
+        format->dequantize_panel(first + IQ_PANEL_ROWS * row_bytes, strip + IQ_PANEL_ROWS, n, STRIP);
+    } else {
+        for (size_t c = 0; c < n; c++) _mm256_storeu_ps(strip + c * STRIP + IQ_PANEL_ROWS, _mm256_setzero_ps());
+    }
+}
+
 // M vectors times one strip of n columns, added to or put into `rows` outputs each.
 IQ_AVX2_INLINE void multiply_strip(const float *strip, const float *x, size_t x_stride, size_t n, float *out,
                                    size_t out_stride, size_t rows, int add, int M) {
@@ -123,11 +134,16 @@ IQ_AVX2 void iq_avx2_gemm(const struct iq_weight_format *format, const struct iq
         size_t rows = p->row_end - row < IQ_GEMM_ROWS ? p->row_end - row : IQ_GEMM_ROWS;
         for (size_t k = 0; k < p->columns; k += width) {
             size_t n = p->columns - k < width ? p->columns - k : width;
+            const size_t before = k / format->block_elements * format->block_bytes;
             const uint8_t *first = (const uint8_t *)p->weights + row * p->row_bytes
-                + k / format->block_elements * format->block_bytes;
-            for (size_t s = 0; s < rows; s += STRIP)
-                unpack_strip(format, first + s * p->row_bytes, p->row_bytes, rows - s < STRIP ? rows - s : STRIP, n,
-                             p->panel + s * n, plain);
+                + (p->is_interleaved ? IQ_PANEL_ROWS * before : before);
+            for (size_t s = 0; s < rows; s += STRIP) {
+                const size_t count = rows - s < STRIP ? rows - s : STRIP;
+                if (p->is_interleaved)
+                    unpack_panels(format, first + s * p->row_bytes, p->row_bytes, count, n, p->panel + s * n);
+                else
+                    unpack_strip(format, first + s * p->row_bytes, p->row_bytes, count, n, p->panel + s * n, plain);
+            }
             for (size_t t = 0; t < p->count; t += VECTORS) {
                 size_t m = p->count - t < VECTORS ? p->count - t : VECTORS;
                 for (size_t s = 0; s < rows; s += STRIP)

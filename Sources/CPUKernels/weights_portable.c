@@ -170,7 +170,7 @@ static void prepare(uint32_t layout, const float *activations, size_t columns, f
 }
 
 #define FORMAT(name_, elements, bytes, decode) \
-    {IQ_WEIGHT_##name_, IQ_ACTIVATIONS_PLAIN, elements, bytes, #name_, decode, multiply, NULL, IQ_ACTIVATIONS_PLAIN}
+    {IQ_WEIGHT_##name_, IQ_ACTIVATIONS_PLAIN, elements, bytes, #name_, decode, multiply, NULL, NULL, IQ_ACTIVATIONS_PLAIN}
 
 const struct iq_weight_kernels iq_weights_portable = {
     .formats = {

@@ -93,5 +93,21 @@ public final class MappedFile: Sendable {
     /// the object (`withExtendedLifetime`).
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
+    /// Says that `part` of ``bytes`` will not be read soon: its memory is given back, and read from the file again where it is
+    /// touched. Bytes that are not mapped stay.
+    public func release(_ part: UnsafeRawBufferPointer) {
+        guard isMapping, let start = part.baseAddress, part.count > 0 else { return }
+        precondition(
+            start >= UnsafeRawPointer(base) && start + part.count <= UnsafeRawPointer(base) + count,
+            "the bytes are of another file")
+        // Whole pages only: neighbours may be in use.
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let first = UnsafeMutableRawPointer(mutating: start).alignedUp(toMultipleOf: page)
+        let end = UnsafeMutableRawPointer(mutating: start + part.count)
+            .alignedDown(toMultipleOf: page)
+        // Clean pages of a private mapping: nothing is lost.
+        if first < end { madvise(first, end - first, MADV_DONTNEED) }
+    }
+
     private static func text(of code: Int32) -> String { String(cString: strerror(code)) }
 }

@@ -1,4 +1,6 @@
+internal import CPUKernels
 import ModelFiles
+import Threading
 
 /// The weights of one transformer block, ready to multiply.
 struct LayerWeights: Sendable {
@@ -19,7 +21,7 @@ struct LayerWeights: Sendable {
     let down: Matrix
     let postFeedForwardNorm: WeightVector?
 
-    init(_ loader: WeightLoader, layer: Int) throws(ModelFileError) {
+    init(_ loader: inout WeightLoader, layer: Int) throws(ModelFileError) {
         let configuration = loader.checkpoint.configuration
         attentionNorm = try loader.norm(.layer(layer, .attentionNorm))
         queryKeyValue = try loader.stack(layer, [.query, .key, .value])
@@ -45,24 +47,50 @@ struct LayerWeights: Sendable {
 /// Brings tensors of a checkpoint into the forms that products and loops want.
 struct WeightLoader {
     let checkpoint: Checkpoint
+    let workers: WorkerPool
+    let storage: WeightStorage
+    private var panels = PanelMemory()
+    /// Files that weights were copied from.
+    private var copied: [MappedFile] = []
 
-    /// A weight matrix, left in its file.
-    func matrix(_ name: TensorName) throws(ModelFileError) -> Matrix {
+    init(checkpoint: Checkpoint, workers: WorkerPool, storage: WeightStorage) {
+        self.checkpoint = checkpoint
+        self.workers = workers
+        self.storage = storage
+    }
+
+    /// A weight matrix, left in its file or interleaved beside it.
+    mutating func matrix(_ name: TensorName) throws(ModelFileError) -> Matrix {
         let view = try checkpoint.tensor(name)
         // Both enumerations use GGML's numbers and have the same members.
         guard let type = WeightType(rawValue: view.type.ggmlID) else {
             throw fault(view, "has type \(view.type.rawValue), for which there are no kernels")
         }
         do throws(MatrixError) {
-            return try Matrix(
+            let matrix = try Matrix(
                 type: type, rows: view.rows, columns: view.columns, bytes: view.bytes,
                 owner: view.file)
+            guard storage == .interleaved else { return matrix }
+            let interleaved = matrix.interleaved(in: &panels, workers: workers)
+            if interleaved.isInterleaved {
+                view.file.release(view.bytes)
+                if copied.last !== view.file { copied.append(view.file) }
+            }
+            return interleaved
         } catch {
             throw fault(view, "cannot be multiplied: \(error)")
         }
     }
 
-    func stack(_ layer: Int, _ parts: [LayerTensor]) throws(ModelFileError) -> MatrixStack {
+    /// Gives back memory that is not needed any more: of files whose weights were copied all pages, since the system maps more
+    /// around each that is touched, and so again what was given back before; of the heap what reading metadata left.
+    mutating func finish() {
+        panels.giveBackRest()
+        for file in copied { file.release(file.bytes) }
+        if !copied.isEmpty { iq_trim_heap() }
+    }
+
+    mutating func stack(_ layer: Int, _ parts: [LayerTensor]) throws(ModelFileError) -> MatrixStack {
         var matrices: [Matrix] = []
         for part in parts { matrices.append(try matrix(.layer(layer, part))) }
         do throws(MatrixError) {

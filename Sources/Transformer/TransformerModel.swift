@@ -24,7 +24,7 @@ public enum LogitRows: Sendable, Hashable {
     }
 }
 
-/// A model of the Llama family on the CPU: immutable weights in their file, shared by any number of sequences.
+/// A model of the Llama family on the CPU: immutable weights, shared by any number of sequences.
 ///
 /// ```swift
 /// let model = try TransformerModel(checkpoint: .open(path: path), workers: WorkerPool(threads: 2))
@@ -50,12 +50,15 @@ public final class TransformerModel: Sendable {
     /// Kinds of RoPE: the global one, and the local one if it differs.
     let rotary: [RotaryFrequencies]
 
-    /// Takes the weights of a checkpoint; nothing is copied but norms and biases.
+    /// Takes the weights of a checkpoint.
     ///
+    /// - Parameter storage: where they are read from.
     /// - Throws: ``ModelFileError`` if a tensor is missing or cannot be used.
-    public init(checkpoint: Checkpoint, workers: WorkerPool) throws(ModelFileError) {
+    public init(
+        checkpoint: Checkpoint, workers: WorkerPool, storage: WeightStorage = .interleaved
+    ) throws(ModelFileError) {
         let configuration = checkpoint.configuration
-        let loader = WeightLoader(checkpoint: checkpoint)
+        var loader = WeightLoader(checkpoint: checkpoint, workers: workers, storage: storage)
         self.configuration = configuration
         self.workers = workers
         embedding = try loader.matrix(.tokenEmbedding)
@@ -63,9 +66,10 @@ public final class TransformerModel: Sendable {
         outputNorm = try loader.norm(.outputNorm)
         var layers: [LayerWeights] = []
         for layer in 0..<configuration.layerCount {
-            layers.append(try LayerWeights(loader, layer: layer))
+            layers.append(try LayerWeights(&loader, layer: layer))
         }
         self.layers = layers
+        defer { loader.finish() }
         let factors =
             configuration.rotary.scaling == .tensor ? try loader.floats(.ropeFactors) : nil
         if let bad = factors?.first(where: { !($0 > 0 && $0.isFinite) }) {

@@ -176,7 +176,7 @@ struct Problem {
             columns: columns, row_begin: range.lowerBound, row_end: range.upperBound,
             activations: activations.pointer, activation_stride: columns, count: count,
             output: output.pointer, output_stride: stride, accumulate: accumulate ? 1 : 0,
-            panel: panel.pointer)
+            is_interleaved: 0, panel: panel.pointer)
         if gemm {
             kernels.pointee.gemm(format, &product)
         } else {

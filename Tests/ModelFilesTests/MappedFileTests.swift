@@ -14,6 +14,23 @@ import Testing
         }
     }
 
+    @Test func releasedPagesAreReadFromTheFileAgain() throws {
+        try withTemporaryFolder { folder in
+            let content = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
+            try write(content, folder + "/data")
+            let file = try MappedFile(path: folder + "/data")
+            #expect(file.bytes.elementsEqual(content))
+            // Ends in the middle of pages; less than a page; nothing.
+            for part in [0..<100_000, 5000..<60_001, 10..<20, 7..<7] {
+                file.release(UnsafeRawBufferPointer(rebasing: file.bytes[part]))
+                #expect(file.bytes.elementsEqual(content))
+            }
+            let copy = try content.withUnsafeBytes { try MappedFile(copying: $0, path: "memory") }
+            copy.release(copy.bytes)
+            #expect(copy.bytes.elementsEqual(content))
+        }
+    }
+
     @Test func namesWhatIsWrong() throws {
         try withTemporaryFolder { folder in
             try write([], folder + "/empty")

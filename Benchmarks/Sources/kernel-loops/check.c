@@ -124,6 +124,19 @@ static void check_runs(const struct problem *p, const struct iq_kernels *kernels
     }
 }
 
+// Panels decode to the bits that rows decode to.
+static void check_panels(const struct problem *p, const struct iq_weight_format *format, const struct iq_product *product) {
+    static float row[COLUMNS], again[COLUMNS];
+    float different = 0, none = 0;
+    for (size_t r = 0; r < WEIGHT_ROWS; r++) {
+        format->dequantize(p->weights + r * product->row_bytes, row, COLUMNS);
+        iq_dequantize_panel_row(format, p->panels + r / IQ_PANEL_ROWS * IQ_PANEL_ROWS * product->row_bytes,
+                                r % IQ_PANEL_ROWS, COLUMNS, again);
+        different += memcmp(row, again, sizeof row) != 0;
+    }
+    compare("", format->name, &different, &none, 1, 0);
+}
+
 static void check_weights(const struct problem *p, const struct iq_kernels *kernels) {
     static float prepared[2 * COLUMNS];
     char name[64];
@@ -131,14 +144,7 @@ static void check_weights(const struct problem *p, const struct iq_kernels *kern
         const struct iq_weight_format *found = &kernels->weights->formats[i];
         const struct iq_weight_format *expected = iq_weight_format(&iq_weights_portable, found->type);
         float a[WEIGHT_ROWS], b[WEIGHT_ROWS];
-        struct iq_product product = {
-            .weights = p->weights,
-            .row_bytes = COLUMNS / found->block_elements * found->block_bytes,
-            .columns = COLUMNS,
-            .row_end = WEIGHT_ROWS,
-            .count = 1,
-            .output_stride = WEIGHT_ROWS,
-        };
+        struct iq_product product = make_product(p, expected, 0);
         iq_weights_portable.prepare(expected->layout, p->activations, COLUMNS, prepared);
         product.activations = prepared;
         product.output = b;
@@ -146,11 +152,14 @@ static void check_weights(const struct problem *p, const struct iq_kernels *kern
         for (int integers = 0; integers < 2; integers++) {
             if (integers && !found->integers) continue;
             kernels->weights->prepare(integers ? found->integer_layout : found->layout, p->activations, COLUMNS, prepared);
+            product = make_product(p, found, integers);
+            product.activations = prepared;
             product.output = a;
             (integers ? found->integers : found->gemv)(found, &product);
             snprintf(name, sizeof name, "weights %s%s", found->name, integers ? " integers" : "");
             // Rounded activations: 2^-16 of the largest, over what cancels.
             compare(kernels->name, name, a, b, WEIGHT_ROWS, integers ? 5e-4 : 2e-5);
+            if (integers) check_panels(p, found, &product);
         }
     }
 }

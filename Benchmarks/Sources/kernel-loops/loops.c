@@ -18,25 +18,15 @@ static double tile(const struct problem *p, const struct iq_kernels *k, int bits
     return 32.0 * HEAD_SIZE;
 }
 
-static double weights(const struct problem *p, const struct iq_kernels *k, uint32_t type, int is_integer) {
-    const struct iq_weight_format *f = iq_weight_format(k->weights, type);
-    struct iq_product product = {
-        .weights = p->weights,
-        .row_bytes = COLUMNS / f->block_elements * f->block_bytes,
-        .columns = COLUMNS,
-        .row_end = WEIGHT_ROWS,
-        .activations = prepared,
-        .count = 1,
-        .output = out,
-        .output_stride = WEIGHT_ROWS,
-    };
-    (is_integer && f->integers ? f->integers : f->gemv)(f, &product);
-    return (double)WEIGHT_ROWS * COLUMNS;
-}
-
-static void prepare(const struct problem *p, const struct iq_kernels *k, uint32_t type, int is_integer) {
-    const struct iq_weight_format *f = iq_weight_format(k->weights, type);
-    k->weights->prepare(is_integer && f->integers ? f->integer_layout : f->layout, p->activations, COLUMNS, prepared);
+static double weights(const struct problem *p, const struct iq_kernels *k, const struct iq_weight_format *f, int is_integer,
+                      long repeats) {
+    is_integer = is_integer && f->integers;
+    k->weights->prepare(is_integer ? f->integer_layout : f->layout, p->activations, COLUMNS, prepared);
+    struct iq_product product = make_product(p, f, is_integer);
+    product.activations = prepared;
+    product.output = out;
+    for (long r = 0; r < repeats; r++) (is_integer ? f->integers : f->gemv)(f, &product);
+    return (double)repeats * WEIGHT_ROWS * COLUMNS;
 }
 
 // Loops by name: tile-BITS-HEADS[-hybrid][-coarse][-float], half-HEADS, quantize, exponentials, weights-TYPE[-float].
@@ -73,9 +63,7 @@ double run_loop(const struct problem *p, const struct iq_kernels *k, const char 
             const struct iq_weight_format *f = &k->weights->formats[i];
             size_t length = strlen(f->name);
             if (strncmp(name + 8, f->name, length) != 0 || (name[8 + length] != 0 && name[8 + length] != '-')) continue;
-            prepare(p, k, f->type, !is_float);
-            for (long r = 0; r < repeats; r++) elements += weights(p, k, f->type, !is_float);
-            return elements;
+            return weights(p, k, f, !is_float, repeats);
         }
     }
     return -1;

@@ -33,5 +33,22 @@ struct problem *make_problem(void) {
     p->weights = malloc(8 * WEIGHT_ROWS * COLUMNS);
     // Bytes below 64: as float16s, scales and minimums are then small and finite in any format.
     for (size_t i = 0; i < 8 * WEIGHT_ROWS * COLUMNS; i++) p->weights[i] = (uint8_t)(next(&state) & 0x3F);
+    p->panels = malloc(8 * WEIGHT_ROWS * COLUMNS);
     return p;
+}
+
+struct iq_product make_product(const struct problem *p, const struct iq_weight_format *format, int is_integer) {
+    struct iq_product product = {
+        .weights = is_integer ? p->panels : p->weights,
+        .row_bytes = COLUMNS / format->block_elements * format->block_bytes,
+        .columns = COLUMNS,
+        .row_end = WEIGHT_ROWS,
+        .count = 1,
+        .output_stride = WEIGHT_ROWS,
+    };
+    if (is_integer)
+        for (size_t row = 0; row < WEIGHT_ROWS; row += IQ_PANEL_ROWS)
+            iq_interleave_rows(format, p->weights + row * product.row_bytes, product.row_bytes, IQ_PANEL_ROWS, COLUMNS,
+                               p->panels + row * product.row_bytes);
+    return product;
 }

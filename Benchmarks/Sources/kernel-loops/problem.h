@@ -17,10 +17,14 @@ struct problem {
     float multipliers[MOST_HEADS * 32];
     float scores[32 * 8];
     uint8_t *weights;                      // WEIGHT_ROWS rows of COLUMNS weights in any format, 8 bytes a weight
+    uint8_t *panels;                       // room for the same rows, interleaved
     float activations[COLUMNS];
 };
 
 struct problem *make_problem(void);
+
+// The product of all rows with the activations: of rows, or of panels where activations become integers.
+struct iq_product make_product(const struct problem *p, const struct iq_weight_format *format, int is_integer);
 
 // Bits of dot_codes[i], dot_integers[i] and unpack[i].
 static const int bits_of[4] = {2, 3, 4, 8};

@@ -58,13 +58,13 @@ enum iq_weight_type {
 //            A and B are blocks 0, 2 and 1, 3 of a group of four; in a shorter last group neighbours.
 //   BYTES    for blocks whose weights are unpacked to bytes: per 32 columns four vectors, lane i of
 //            vector j is column 4 i + j, times 256^-j. Then the sums of 32 activations and the sums of 16.
-//   PAIRS, WORDS, SUPER
+//   BLOCKS, WORDS, SUPER
 //            rounded to integers of 16 bits, with a scale for each 32 (SUPER: 256) of them; a variant's own orders.
 enum iq_activation_layout {
     IQ_ACTIVATIONS_PLAIN = 0,
     IQ_ACTIVATIONS_NIBBLES = 1,
     IQ_ACTIVATIONS_BYTES = 2,
-    IQ_ACTIVATIONS_PAIRS = 3,
+    IQ_ACTIVATIONS_BLOCKS = 3,
     IQ_ACTIVATIONS_WORDS = 4,
     IQ_ACTIVATIONS_SUPER = 5,
     IQ_ACTIVATION_LAYOUTS = 6,
@@ -79,16 +79,17 @@ static inline size_t iq_prepared_floats(size_t columns) {
 // One product of rows [row_begin, row_end) with `count` activation vectors:
 // output[t * output_stride + r] = (accumulate ? itself : 0) + sum over k of W[r][k] x[t][k].
 struct iq_product {
-    const void *weights;        // row 0
+    const void *weights;        // row 0, or panel 0 of interleaved rows
     size_t row_bytes;
     size_t columns;             // a multiple of the format's block
-    size_t row_begin, row_end;
+    size_t row_begin, row_end;  // of panels: begins with one, ends with one or with the matrix
     const float *activations;   // vector 0: prepared for gemv, plain for gemm
     size_t activation_stride;   // floats from one vector to the next
     size_t count;
     float *output;              // of row 0 and vector 0
     size_t output_stride;       // floats from one vector to the next
     int accumulate;
+    int is_interleaved;         // gemm only: weights are panels
     float *panel;               // gemm only: IQ_GEMM_PANEL_FLOATS floats of this thread, 64-byte aligned
 };
 
@@ -102,10 +103,26 @@ struct iq_weight_format {
     void (*dequantize)(const void *blocks, float *values, size_t count);
     // Reads each row once, for few vectors.
     void (*gemv)(const struct iq_weight_format *self, const struct iq_product *product);
-    // The same with activations rounded to integers of 16 bits, in `integer_layout`; NULL where there is none.
+    // The same of interleaved rows, with activations rounded to integers of 16 bits, in `integer_layout`; NULL where there
+    // is none.
     void (*integers)(const struct iq_weight_format *self, const struct iq_product *product);
+    // `columns` columns (whole blocks) of a panel to float32, the same bits as `dequantize`: column c of row r goes to
+    // values[c · step + r]. NULL where `integers` is.
+    void (*dequantize_panel)(const void *panel, float *values, size_t columns, size_t step);
     uint32_t integer_layout;
 };
+
+// Rows side by side in a panel.
+enum { IQ_PANEL_ROWS = 8 };
+
+// Interleaves `count` rows, eight or, the last ones of a matrix, fewer (the others become zeros), to a panel of
+// IQ_PANEL_ROWS · row_bytes bytes, for formats that have `integers`.
+void iq_interleave_rows(const struct iq_weight_format *format, const void *rows, size_t row_bytes, size_t count,
+                        size_t columns, void *panel);
+
+// One row of a panel to float32, the same bits as `dequantize` of the row that it came from.
+void iq_dequantize_panel_row(const struct iq_weight_format *format, const void *panel, size_t row, size_t columns,
+                             float *values);
 
 enum {
     IQ_GEMM_ROWS = 48,      // rows that one gemm call should span so that its panel stays in the second-level cache

@@ -21,23 +21,31 @@ public final class LanguageModel: Sendable {
 
     public var configuration: ModelConfiguration { transformer.configuration }
 
-    /// Opens a `.gguf` file or a folder in Hugging Face's layout. Weights are memory-mapped.
+    /// Opens a `.gguf` file or a folder in Hugging Face's layout.
     ///
-    /// - Parameter threads: threads for products and attention; `nil` takes the processor's cores.
+    /// - Parameters:
+    ///   - threads: threads for products and attention; `nil` takes the processor's cores.
+    ///   - storage: where quantized weights are read from.
     /// - Throws: `ModelFileError` or `TokenizerError`.
-    public static func load(path: String, threads: Int? = nil) throws -> LanguageModel {
+    public static func load(
+        path: String, threads: Int? = nil, storage: WeightStorage = .interleaved
+    ) throws -> LanguageModel {
         let checkpoint = try Checkpoint.open(path: path)
         return try LanguageModel(
             checkpoint: checkpoint,
-            workers: WorkerPool(threads: threads ?? WorkerPool.recommendedThreads))
+            workers: WorkerPool(threads: threads ?? WorkerPool.recommendedThreads),
+            storage: storage)
     }
 
     /// - Throws: `ModelFileError` or `TokenizerError`.
-    public convenience init(checkpoint: Checkpoint, workers: WorkerPool) throws {
+    public convenience init(
+        checkpoint: Checkpoint, workers: WorkerPool, storage: WeightStorage = .interleaved
+    ) throws {
         let tokenizer = try checkpoint.tokenizer()
         try self.init(
             checkpoint: checkpoint, tokenizer: tokenizer,
-            chatTemplate: checkpoint.chatTemplate(tokenizer: tokenizer), workers: workers)
+            chatTemplate: checkpoint.chatTemplate(tokenizer: tokenizer), workers: workers,
+            storage: storage)
     }
 
     /// A model with a tokenizer from elsewhere, for files that have none.
@@ -46,13 +54,15 @@ public final class LanguageModel: Sendable {
     /// - Throws: `ModelFileError`.
     public init(
         checkpoint: Checkpoint, tokenizer: Tokenizer, chatTemplate: ChatTemplate?,
-        workers: WorkerPool
+        workers: WorkerPool, storage: WeightStorage = .interleaved
     ) throws(ModelFileError) {
         path = checkpoint.path
-        transformer = try TransformerModel(checkpoint: checkpoint, workers: workers)
+        // Before the weights are copied, after which the file's pages are given back.
+        fingerprint = try checkpoint.fingerprint()
+        transformer = try TransformerModel(
+            checkpoint: checkpoint, workers: workers, storage: storage)
         self.tokenizer = tokenizer
         self.chatTemplate = chatTemplate
-        fingerprint = try checkpoint.fingerprint()
     }
 
     /// A session with an empty cache.

@@ -15,6 +15,15 @@ public enum WeightVerification {
     /// Vectors of a product: what decoding, speculative steps and prompts ask for.
     static let counts = [1, 2, 3, 7, 8, 33]
 
+    private enum Products {
+        /// Rows as the file has them, in float32.
+        case rows
+        /// Interleaved rows, in float32.
+        case panels
+        /// Interleaved rows, activations as integers.
+        case integer
+    }
+
     /// Runs all checks.
     /// - Parameter progress: called with the name of each check before it runs.
     public static func run(progress: (String) -> Void = { _ in }) -> [VerificationCheck] {
@@ -26,12 +35,14 @@ public enum WeightVerification {
             let name = String(cString: table.pointee.name)
             for type in WeightType.allCases {
                 progress("\(name): \(type) weights")
-                checks.append(check(kernels, type, .float, name: "\(name) weights \(type)"))
+                checks.append(check(kernels, type, .rows, name: "\(name) weights \(type)"))
                 guard iq_weight_format(kernels, type.rawValue)?.pointee.integers != nil else {
                     continue
                 }
                 checks.append(
                     check(kernels, type, .integer, name: "\(name) weights \(type) integer"))
+                checks.append(
+                    check(kernels, type, .panels, name: "\(name) weights \(type) interleaved"))
             }
         }
         return checks
@@ -39,10 +50,10 @@ public enum WeightVerification {
 
     private static func check(
         _ kernels: UnsafePointer<iq_weight_kernels>, _ type: WeightType,
-        _ arithmetic: ProductArithmetic, name: String
+        _ products: Products, name: String
     ) -> VerificationCheck {
         var check = VerificationCheck(
-            name: name, tolerance: arithmetic == .float ? tolerance : integerTolerance)
+            name: name, tolerance: products == .integer ? integerTolerance : tolerance)
         guard let format = iq_weight_format(kernels, type.rawValue) else {
             check.note = "missing"
             return check
@@ -59,13 +70,24 @@ public enum WeightVerification {
             let problem = WeightProblem(
                 type, rows: [5, 17, 50, 67, 1][index % 5], columns: columns,
                 count: counts.max() ?? 1, &numbers)
-            if arithmetic == .float { problem.compareRows(format, &check) }
+            switch products {
+            case .rows: problem.compareRows(format, &check)
+            case .panels:
+                problem.interleave(format)
+                problem.comparePanels(format, &check)
+            case .integer: problem.interleave(format)
+            }
             for count in counts {
-                if count <= MatrixScratch.maximumPreparedVectors {
-                    problem.compareFewVectors(kernels, format, arithmetic, count: count, &check)
+                let isFew = count <= MatrixScratch.maximumPreparedVectors
+                if products != .panels, isFew {
+                    problem.compareFewVectors(
+                        kernels, format, products == .rows ? .float : .integer, count: count, &check
+                    )
                 }
-                if arithmetic == .integer { continue }
-                problem.compareManyVectors(kernels, format, count: count, &check)
+                if products != .integer {
+                    problem.compareManyVectors(
+                        kernels, format, isInterleaved: products == .panels, count: count, &check)
+                }
             }
         }
         return check
@@ -80,6 +102,8 @@ private final class WeightProblem {
     private let count: Int
     private let rowBytes: Int
     private let blocks: UnsafeMutableRawPointer
+    /// The rows again, interleaved.
+    private let panels: UnsafeMutableRawPointer
     private let activations: UnsafeMutablePointer<Float>
     /// `[row][column]`.
     private let weights: [[Double]]
@@ -96,6 +120,7 @@ private final class WeightProblem {
         let rowBytes = columns / type.blockElements * type.blockBytes
         self.rowBytes = rowBytes
         blocks = .allocate(byteCount: rows * rowBytes, alignment: 64)
+        panels = .allocate(byteCount: (rows + Int(IQ_PANEL_ROWS)) * rowBytes, alignment: 64)
         let bytes = UnsafeMutableRawBufferPointer(start: blocks, count: rows * rowBytes)
         for block in 0..<rows * rowBytes / type.blockBytes {
             Self.fill(
@@ -123,6 +148,7 @@ private final class WeightProblem {
 
     deinit {
         blocks.deallocate()
+        panels.deallocate()
         UnsafeMutableRawPointer(activations).deallocate()
     }
 
@@ -160,6 +186,15 @@ private final class WeightProblem {
         }
     }
 
+    func interleave(_ format: UnsafePointer<iq_weight_format>) {
+        let height = Int(IQ_PANEL_ROWS)
+        for row in stride(from: 0, to: rows, by: height) {
+            iq_interleave_rows(
+                format, blocks + row * rowBytes, rowBytes, min(height, rows - row), columns,
+                panels + row * rowBytes)
+        }
+    }
+
     // MARK: - Comparisons
 
     /// Decoded rows, relative to the row's largest weight.
@@ -172,6 +207,31 @@ private final class WeightProblem {
             format.pointee.dequantize(blocks + row * rowBytes, values, columns)
             check.record(
                 UnsafeBufferPointer(start: values, count: columns), expected: weights[row])
+        }
+    }
+
+    /// Decoded panels: the same bits as decoded rows.
+    func comparePanels(
+        _ format: UnsafePointer<iq_weight_format>, _ check: inout VerificationCheck
+    ) {
+        let height = Int(IQ_PANEL_ROWS)
+        let values = Self.floats(columns)
+        let panel = Self.floats(columns * height)
+        defer {
+            UnsafeMutableRawPointer(values).deallocate()
+            UnsafeMutableRawPointer(panel).deallocate()
+        }
+        check.cases += 1
+        for row in 0..<rows {
+            if row.isMultiple(of: height) {
+                format.pointee.dequantize_panel(panels + row * rowBytes, panel, columns, height)
+            }
+            format.pointee.dequantize(blocks + row * rowBytes, values, columns)
+            for column in 0..<columns {
+                let same =
+                    panel[column * height + row % height].bitPattern == values[column].bitPattern
+                check.record(same ? 0 : 1)
+            }
         }
     }
 
@@ -194,6 +254,7 @@ private final class WeightProblem {
             if arithmetic == .float {
                 format.pointee.gemv(format, &product)
             } else {
+                product.weights = UnsafeRawPointer(panels)
                 format.pointee.integers(format, &product)
             }
         }
@@ -201,12 +262,16 @@ private final class WeightProblem {
 
     func compareManyVectors(
         _ kernels: UnsafePointer<iq_weight_kernels>, _ format: UnsafePointer<iq_weight_format>,
-        count: Int, _ check: inout VerificationCheck
+        isInterleaved: Bool, count: Int, _ check: inout VerificationCheck
     ) {
         let panel = Self.floats(Int(IQ_GEMM_PANEL_FLOATS))
         defer { UnsafeMutableRawPointer(panel).deallocate() }
         compare(count: count, &check) { product in
             product.panel = panel
+            if isInterleaved {
+                product.weights = UnsafeRawPointer(panels)
+                product.is_interleaved = 1
+            }
             kernels.pointee.gemm(format, &product)
         }
     }
@@ -219,7 +284,7 @@ private final class WeightProblem {
         var product = iq_product(
             weights: blocks, row_bytes: rowBytes, columns: columns, row_begin: 0, row_end: rows,
             activations: activations, activation_stride: columns, count: count, output: output,
-            output_stride: rows, accumulate: 0, panel: nil)
+            output_stride: rows, accumulate: 0, is_interleaved: 0, panel: nil)
         multiply(&product)
         check.cases += 1
         for i in 0..<count * rows {

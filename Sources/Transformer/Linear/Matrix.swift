@@ -1,11 +1,11 @@
 internal import CPUKernels
+internal import KVCache
 package import Threading
 
 /// A weight matrix W of `rows` outputs and `columns` inputs, in the blocks of its file.
 ///
-/// The weights stay where they are, usually in a mapped file. Interleaving rows of 4-bit blocks was measured to
-/// save 30 % of the arithmetic and nothing when weights come from memory, so nothing is repacked and the memory
-/// is paid once. Activations and sums are float32; see `iq_weights.h` for the kernels.
+/// The weights stay where they are, usually in a mapped file; a model may keep a second order of them beside, in which few
+/// vectors are multiplied half again as fast from memory (``interleaved(in:workers:)``). See `iq_weights.h` for the kernels.
 package struct Matrix: Sendable {
     package let type: WeightType
     /// Outputs.
@@ -13,9 +13,9 @@ package struct Matrix: Sendable {
     /// Inputs.
     package let columns: Int
 
-    let part: MatrixPart
+    var part: MatrixPart
     /// Keeps the bytes alive.
-    let owner: any AnyObject & Sendable
+    var owner: any AnyObject & Sendable
 
     /// - Parameters:
     ///   - bytes: the blocks, row after row, little endian, at any alignment; more bytes than needed are ignored.
@@ -48,7 +48,8 @@ package struct Matrix: Sendable {
         self.columns = columns
         self.owner = owner
         part = MatrixPart(
-            format: format, base: base, rowBytes: rowBytes, rows: rows, columns: columns, offset: 0)
+            format: format, base: base, rowBytes: rowBytes, rows: rows, columns: columns, offset: 0,
+            panels: nil)
     }
 
     /// Bytes of the blocks.
@@ -57,7 +58,15 @@ package struct Matrix: Sendable {
     /// Writes the `columns` weights of one row as float32 (an embedding).
     package func dequantizeRow(_ row: Int, into values: UnsafeMutablePointer<Float>) {
         precondition((0..<rows).contains(row), "row \(row) of a matrix of \(rows) rows")
-        part.format.pointee.dequantize(part.base + row * part.rowBytes, values, columns)
+        guard let panels = part.panels else {
+            part.format.pointee.dequantize(part.base + row * part.rowBytes, values, columns)
+            return
+        }
+        // Not from the file: each row that is touched there would bring 16 pages with it.
+        let height = Int(IQ_PANEL_ROWS)
+        iq_dequantize_panel_row(
+            part.format, panels + (row - row % height) * part.rowBytes, row % height, columns,
+            values)
     }
 
     /// output[t · outputStride + r] (+)= Σₖ W[r][k] · activations[t · activationStride + k].
@@ -96,5 +105,19 @@ struct MatrixPart: @unchecked Sendable {
     let rows: Int
     let columns: Int
     /// Where its outputs start in an output vector.
-    let offset: Int
+    var offset: Int
+    /// The rows again, interleaved.
+    var panels: UnsafeRawPointer?
+
+    /// Whether few vectors are multiplied in integers.
+    @inline(__always)
+    func takesIntegers(_ arithmetic: ProductArithmetic) -> Bool {
+        arithmetic == .integer && panels != nil
+    }
+
+    /// The order in which products of few vectors want their activations.
+    @inline(__always)
+    func layout(_ arithmetic: ProductArithmetic) -> UInt32 {
+        takesIntegers(arithmetic) ? format.pointee.integer_layout : format.pointee.layout
+    }
 }

@@ -5,7 +5,8 @@ internal import Threading
 /// One call of `multiply`: chooses the kernel and splits the rows among the workers.
 ///
 /// Up to ``MatrixScratch/maximumPreparedVectors`` vectors: gemv, which reads each weight once and decodes it in
-/// registers. More: gemm, which unpacks 48 rows at a time to float32 and multiplies them with all vectors.
+/// registers; interleaved rows take activations as integers. More: gemm, which unpacks 48 rows at a time to float32 and
+/// multiplies them with all vectors.
 struct MatrixProduct {
     let parts: UnsafeBufferPointer<MatrixPart>
     let rows: Int
@@ -36,7 +37,7 @@ struct MatrixProduct {
         let kernels = iq_kernels().pointee.weights!
         var done: UInt32 = 1 << Self.plain
         for part in parts {
-            let layout = part.format.pointee.layout(scratch.arithmetic)
+            let layout = part.layout(scratch.arithmetic)
             if done & 1 << layout != 0 { continue }
             done |= 1 << layout
             let prepared = scratch.vectors.first(layout: layout)
@@ -90,7 +91,7 @@ struct MatrixProduct {
     }
 
     /// The rows of a task; no task spans two matrices.
-    fileprivate func job(task: Int, chunk: Int) -> (part: Int, product: iq_product) {
+    fileprivate func job(task: Int, chunk: Int) -> (part: MatrixPart, product: iq_product) {
         var index = 0
         var first = task
         while true {
@@ -105,8 +106,8 @@ struct MatrixProduct {
             row_begin: first * chunk, row_end: min(part.rows, (first + 1) * chunk),
             activations: activations, activation_stride: activationStride, count: count,
             output: output + part.offset, output_stride: outputStride,
-            accumulate: accumulate ? 1 : 0, panel: nil)
-        return (index, product)
+            accumulate: accumulate ? 1 : 0, is_interleaved: 0, panel: nil)
+        return (part, product)
     }
 }
 
@@ -122,14 +123,15 @@ private struct MatrixTasks {
 
     func multiplyFew(task: Int) {
         var (part, job) = product.job(task: task, chunk: chunk)
-        let format = product.parts[part].format
-        let layout = format.pointee.layout(arithmetic)
+        let format = part.format
+        let layout = part.layout(arithmetic)
         if layout != MatrixProduct.plain {
             job.activations = UnsafePointer(vectors.first(layout: layout))
             job.activation_stride = vectors.stride
         }
-        if arithmetic == .integer, let integers = format.pointee.integers {
-            integers(format, &job)
+        if part.takesIntegers(arithmetic) {
+            job.weights = part.panels
+            format.pointee.integers(format, &job)
         } else {
             format.pointee.gemv(format, &job)
         }
@@ -138,14 +140,10 @@ private struct MatrixTasks {
     func multiplyMany(task: Int, worker: Int) {
         var (part, job) = product.job(task: task, chunk: chunk)
         job.panel = panels.panel(worker: worker)
-        kernels.pointee.gemm(product.parts[part].format, &job)
-    }
-}
-
-extension iq_weight_format {
-    /// The order in which products of few vectors want their activations.
-    @inline(__always)
-    fileprivate func layout(_ arithmetic: ProductArithmetic) -> UInt32 {
-        arithmetic == .integer && integers != nil ? integer_layout : layout
+        if let interleaved = part.panels {
+            job.weights = interleaved
+            job.is_interleaved = 1
+        }
+        kernels.pointee.gemm(part.format, &job)
     }
 }

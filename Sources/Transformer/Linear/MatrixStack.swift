@@ -25,11 +25,9 @@ package struct MatrixStack: Sendable {
             guard matrix.columns == first.columns else {
                 throw .differentColumns(first: first.columns, other: matrix.columns)
             }
-            let part = matrix.part
-            parts.append(
-                MatrixPart(
-                    format: part.format, base: part.base, rowBytes: part.rowBytes, rows: part.rows,
-                    columns: part.columns, offset: rows))
+            var part = matrix.part
+            part.offset = rows
+            parts.append(part)
             rows += matrix.rows
         }
         self.matrices = matrices

@@ -56,7 +56,7 @@ struct BenchDecodeCommand: AsyncParsableCommand {
         let policies = try caches.policies(default: [.float16, .innerQBase])
         let workers = WorkerPool(threads: model.threads ?? WorkerPool.recommendedThreads)
         let model = try TransformerModel(
-            checkpoint: .open(path: model.file.locate()), workers: workers)
+            checkpoint: .open(path: model.file.locate()), workers: workers, storage: model.storage)
         let limit = model.configuration.contextLength
         let deepest = (depths.values.max() ?? 0) + max(tokens, prefill)
         guard deepest <= limit else {

@@ -1,0 +1,101 @@
+// Shared by the integer weight kernels for AVX2; not part of the module.
+#ifndef INNERQ_WEIGHTS_AVX2_INTERLEAVED_H
+#define INNERQ_WEIGHTS_AVX2_INTERLEAVED_H
+
+#include "integers_avx2.h"
+#include "weights_avx2.h"
+#include "weights_interleaved.h"
+
+#if defined(__x86_64__)
+
+enum { VECTORS = 4 };
+
+// Defines iq_avx2_integers_NAME from `BODY(panel, p, T, sums)`, which puts the products of a panel with T vectors to `sums`.
+#define PANEL_GEMV(name, BODY)                                                                         \
+    IQ_AVX2_INLINE void name##_panels(const struct iq_product *p, int T) {                             \
+        for (size_t r = p->row_begin; r < p->row_end; r += IQ_PANEL_ROWS) {                            \
+            __m256 sums[VECTORS];                                                                      \
+            BODY((const uint8_t *)p->weights + r * p->row_bytes, p, T, sums);                          \
+            EACH(t, T) put_panel(p, r, t, sums[t]);                                                    \
+        }                                                                                              \
+    }                                                                                                  \
+    IQ_GEMV(iq_avx2_integers_##name, name##_panels)
+
+#define EACH(variable, count) _Pragma("clang loop unroll(full)") for (int variable = 0; variable < count; variable++)
+
+IQ_AVX2_INLINE void put_panel(const struct iq_product *p, size_t row, int t, __m256 sums) {
+    float *out = p->output + (size_t)t * p->output_stride + row;
+    if (p->row_end - row >= IQ_PANEL_ROWS) {
+        _mm256_storeu_ps(out, p->accumulate ? _mm256_add_ps(_mm256_loadu_ps(out), sums) : sums);
+        return;
+    }
+    float values[IQ_PANEL_ROWS];
+    _mm256_storeu_ps(values, sums);
+    for (size_t r = row; r < p->row_end; r++) iq_put(p, r, t, values[r - row]);
+}
+
+// Fetches what these rows, or those after them, will have soon: 2 KB ahead, as far as memory takes to answer (Zen 3).
+IQ_AVX2_INLINE void fetch(const uint8_t *b, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)b + 2048 + line, _MM_HINT_T0);
+}
+
+IQ_AVX2_INLINE __m256i load(const uint8_t *b) { return _mm256_loadu_si256((const __m256i *)b); }
+
+// Eight float16s.
+IQ_AVX2_INLINE __m256 halves_of(const uint8_t *b) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)b)); }
+
+IQ_AVX2_INLINE __m256i low_nibbles(__m256i q) { return _mm256_and_si256(q, _mm256_set1_epi8(15)); }
+IQ_AVX2_INLINE __m256i high_nibbles(__m256i q) { return low_nibbles(_mm256_srli_epi16(q, 4)); }
+
+// Bit `from` of each byte, at bit 4.
+IQ_AVX2_INLINE __m256i fifth_of(__m256i bits, int from) {
+    __m256i moved = from < 4 ? _mm256_slli_epi32(bits, 4 - from) : _mm256_srli_epi32(bits, from - 4);
+    return _mm256_and_si256(moved, _mm256_set1_epi8(16));
+}
+
+// 16 columns of Q6_K, four words; the fourth's codes are the top bits of the bytes of the three that are stored.
+struct four_words {
+    __m256i word[4];
+};
+
+IQ_AVX2_INLINE struct four_words q6_k_words(const uint8_t *block, int group) {
+    const uint8_t *at = block + IQ_PANEL_Q6_K_CODES + 96 * group;
+    const __m256i a = load(at), b = load(at + 32), c = load(at + 64), six = _mm256_set1_epi8(63);
+    const __m256i low = _mm256_and_si256(_mm256_srli_epi16(a, 6), _mm256_set1_epi8(3));
+    const __m256i middle = _mm256_and_si256(_mm256_srli_epi16(b, 4), _mm256_set1_epi8(12));
+    const __m256i high = _mm256_and_si256(_mm256_srli_epi16(c, 2), _mm256_set1_epi8(48));
+    return (struct four_words){{_mm256_and_si256(a, six), _mm256_and_si256(b, six), _mm256_and_si256(c, six),
+                                _mm256_or_si256(low, _mm256_or_si256(middle, high))}};
+}
+
+// Scales of the two groups of 16 in sub-block `sub`, as int16: four rows of each, in either half.
+IQ_AVX2_INLINE __m256i q6_k_scales(const uint8_t *block, int sub) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(block + IQ_PANEL_Q6_K_SCALES + 16 * sub)));
+}
+
+// Number `index` of the 16 of six bits in three words.
+IQ_AVX2_INLINE __m256i six_bits(const __m256i *words, int index) {
+    if (index < 15) return _mm256_and_si256(_mm256_srli_epi32(words[index / 5], 6 * (index % 5)), _mm256_set1_epi32(63));
+    const __m256i low = _mm256_srli_epi32(words[0], 30), middle = _mm256_srli_epi32(words[1], 30);
+    const __m256i high = _mm256_srli_epi32(words[2], 30);
+    return _mm256_or_si256(low, _mm256_or_si256(_mm256_slli_epi32(middle, 2), _mm256_slli_epi32(high, 4)));
+}
+
+// Σ codes · n of some words, as int16: high and low bytes of n by themselves.
+struct word_sums {
+    __m256i high, low;
+};
+
+IQ_AVX2_INLINE struct word_sums no_words(void) {
+    return (struct word_sums){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+// Adds word `w`'s columns, the four of each row; `x` is at a sub-block's 32 high bytes, the low ones follow. Sums of eight
+// words of 4 bits, four of 5, two of 6 fit into int16.
+IQ_AVX2_INLINE void add_word(struct word_sums *s, __m256i codes, const int32_t *x, int w) {
+    s->high = _mm256_add_epi16(s->high, _mm256_maddubs_epi16(codes, _mm256_set1_epi32(x[w])));
+    s->low = _mm256_add_epi16(s->low, _mm256_maddubs_epi16(codes, _mm256_set1_epi32(x[8 + w])));
+}
+
+#endif
+#endif

@@ -1,0 +1,64 @@
+internal import CPUKernels
+package import Threading
+
+extension Matrix {
+    /// The same matrix with a copy of its rows interleaved in panels of eight, which the integer products and the GEMM
+    /// read; see `weights_interleaved.h`. Itself if the kernels have none for its type, or if there is no memory.
+    ///
+    /// The rows stay where they are, for ``dequantizeRow(_:into:)`` and for products in float32.
+    package func interleaved(in memory: inout PanelMemory, workers: WorkerPool) -> Matrix {
+        guard part.format.pointee.integers != nil else { return self }
+        let height = Int(IQ_PANEL_ROWS)
+        let panelBytes = height * part.rowBytes
+        let panels = (rows + height - 1) / height
+        guard let (base, piece) = memory.take(panels * panelBytes) else { return self }
+        let job = InterleavingJob(part: part, panels: base, panelBytes: panelBytes)
+        withUnsafePointer(to: job) { job in
+            workers.run(
+                count: (panels + InterleavingJob.panelsPerTask - 1) / InterleavingJob.panelsPerTask,
+                context: job
+            ) { context, task, _ in
+                context.assumingMemoryBound(to: InterleavingJob.self).pointee.run(task: task)
+            }
+        }
+        withExtendedLifetime(owner) {}
+        var copy = self
+        copy.part.panels = UnsafeRawPointer(base)
+        copy.owner = PanelOwner(rows: owner, panels: piece)
+        return copy
+    }
+
+    /// Whether its rows are interleaved.
+    package var isInterleaved: Bool { part.panels != nil }
+}
+
+/// Keeps the rows of a matrix and its panels.
+private final class PanelOwner: Sendable {
+    let rows: any AnyObject & Sendable
+    let panels: PanelPiece
+
+    init(rows: any AnyObject & Sendable, panels: PanelPiece) {
+        self.rows = rows
+        self.panels = panels
+    }
+}
+
+private struct InterleavingJob {
+    static let panelsPerTask = 8
+
+    let part: MatrixPart
+    let panels: UnsafeMutableRawPointer
+    let panelBytes: Int
+
+    func run(task: Int) {
+        let height = Int(IQ_PANEL_ROWS)
+        let first = task * Self.panelsPerTask * height
+        for row in stride(
+            from: first, to: min(part.rows, first + Self.panelsPerTask * height), by: height)
+        {
+            iq_interleave_rows(
+                part.format, part.base + row * part.rowBytes, part.rowBytes,
+                min(height, part.rows - row), part.columns, panels + row / height * panelBytes)
+        }
+    }
+}
