@@ -6,7 +6,7 @@
 
 #include "iq_attention.h"
 
-#include "attention_avx2.h"
+#include "attention_avx512.h"
 #include "attention_integer.h"
 #include "attention_lookup.h"
 
@@ -267,9 +267,12 @@ AVX2 static float exponentials(float *values, size_t count, float m) {
     .dot_float = dot_float, .dot_half = dot_half,                     \
     .dot_codes = {dot_codes_2, dot_codes_3, dot_codes_4, dot_codes_8}, \
     .unpack = {unpack_2, unpack_3, unpack_4, unpack_8},               \
-    IQ_LOOKUP_MEMBERS(avx2), .maximum = maximum, .exponentials = exponentials, .quantize = iq_quantize_avx2
+    IQ_LOOKUP_MEMBERS(avx2)
 
-const struct iq_attention_kernels iq_attention_avx2 = {MEMBERS, IQ_DOT_INTEGERS(avx2)};
-const struct iq_attention_kernels iq_attention_avx512 = {MEMBERS, IQ_DOT_INTEGERS(avx512)};
+const struct iq_attention_kernels iq_attention_avx2 = {
+    MEMBERS, IQ_DOT_INTEGERS(avx2), .maximum = maximum, .exponentials = exponentials, .quantize = iq_quantize_avx2};
+const struct iq_attention_kernels iq_attention_avx512 = {
+    MEMBERS, IQ_DOT_INTEGERS(avx512), .maximum = iq_maximum_avx512, .exponentials = iq_exponentials_avx512,
+    .quantize = iq_quantize_avx512};
 
 #endif

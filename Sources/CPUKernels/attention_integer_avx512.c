@@ -2,14 +2,38 @@
 //
 // As attention_integer_avx2.c, with words of 16 lanes in a register. `vpdpbusd` multiplies four bytes of each lane and
 // adds all four products to its int32 sum, so that nothing is widened and codes of 8 bits are like the others.
-#include "attention_avx2.h"
+#include "attention_avx512.h"
 #include "attention_integer.h"
 
 #if defined(__x86_64__)
 
-#define AVX512 __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
-#define INLINE512 \
-    static inline __attribute__((always_inline, target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+// ---- multipliers ---------------------------------------------------------------------------------------------
+
+AVX512 void iq_quantize_avx512(const float *x, size_t x_stride, size_t heads, float coarse,
+                               struct iq_multipliers *integers) {
+    enum { NOT_FINITE = 0x99 }; // either NaN, either infinity
+    for (size_t h = 0; h < heads; h++, x += x_stride, integers++) {
+        const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
+        float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
+        // A scale of NaN spoils all outputs.
+        if (_mm512_fpclass_ps_mask(a, NOT_FINITE) | _mm512_fpclass_ps_mask(b, NOT_FINITE)) largest = NAN;
+        const __m512 inverse = _mm512_set1_ps(iq_multiplier_inverse(largest));
+        __m512i n[2] = {_mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)), _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse))};
+        integers->is_fine = !(largest <= coarse);
+        for (int i = 0; i < 2; i++) {
+            const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(n[i], _mm512_set1_epi32(128)), 8);
+            if (!integers->is_fine) n[i] = _mm512_slli_epi32(high, 8);
+            _mm256_storeu_si256((__m256i *)(integers->n + 16 * i), _mm512_cvtepi32_epi16(n[i]));
+            _mm_storeu_si128((__m128i *)(integers->high + 16 * i), _mm512_cvtepi32_epi8(high));
+            // n − 256 · high: the lowest byte as it is.
+            _mm_storeu_si128((__m128i *)(integers->low + 16 * i), _mm512_cvtepi32_epi8(n[i]));
+        }
+        integers->scale = isnan(largest) ? NAN : iq_multiplier_scale(largest);
+        integers->total = _mm512_reduce_add_epi32(_mm512_add_epi32(n[0], n[1]));
+    }
+}
+
+// ---- products ------------------------------------------------------------------------------------------------
 
 enum { HEADS = 6 };
 

@@ -77,6 +77,21 @@ static void check_tiles(const struct problem *p, const struct iq_kernels *kernel
     float sum = found->exponentials(a, 255, 4), other = expected->exponentials(b, 255, 4);
     compare(kernels->name, "exponentials", a, b, 255, 1e-6);
     compare(kernels->name, "their sum", &sum, &other, 1, 1e-6);
+    // A rest that fills no register.
+    for (size_t count = 1; count < 20; count++) {
+        sum = found->maximum(p->scores, count);
+        other = expected->maximum(p->scores, count);
+        compare(kernels->name, "maximum", &sum, &other, 1, 0);
+    }
+    // What is not finite spoils the scale.
+    float bad[32];
+    memcpy(bad, p->multipliers, sizeof bad);
+    for (int i = 0; i < 2; i++) {
+        bad[17] = i ? NAN : INFINITY;
+        found->quantize(bad, 32, 1, -1, m);
+        float spoiled = !isnan(m->scale);
+        compare(kernels->name, "scale of what is not finite", &spoiled, &none, 1, 0);
+    }
 }
 
 // Three tiles, as keys of head size 80 (a last block of 16 rows) and as values of head size 64.

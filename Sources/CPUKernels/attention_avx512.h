@@ -1,0 +1,18 @@
+// Shared by the AVX-512 attention kernels; not part of the module.
+#ifndef INNERQ_ATTENTION_AVX512_H
+#define INNERQ_ATTENTION_AVX512_H
+
+#include "attention_avx2.h"
+
+#if defined(__x86_64__)
+
+#define AVX512 __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+#define INLINE512 \
+    static inline __attribute__((always_inline, target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+
+// attention_softmax_avx512.c
+float iq_maximum_avx512(const float *values, size_t count);
+float iq_exponentials_avx512(float *values, size_t count, float maximum);
+
+#endif
+#endif
