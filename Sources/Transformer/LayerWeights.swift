@@ -60,7 +60,10 @@ struct WeightLoader {
     }
 
     /// A weight matrix, left in its file or interleaved beside it.
-    mutating func matrix(_ name: TensorName) throws(ModelFileError) -> Matrix {
+    /// - Parameter isMultiplied: false of one from which only rows are taken; it stays in its file.
+    mutating func matrix(
+        _ name: TensorName, isMultiplied: Bool = true
+    ) throws(ModelFileError) -> Matrix {
         let view = try checkpoint.tensor(name)
         // Both enumerations use GGML's numbers and have the same members.
         guard let type = WeightType(rawValue: view.type.ggmlID) else {
@@ -70,7 +73,7 @@ struct WeightLoader {
             let matrix = try Matrix(
                 type: type, rows: view.rows, columns: view.columns, bytes: view.bytes,
                 owner: view.file)
-            guard storage == .interleaved else { return matrix }
+            guard storage == .interleaved, isMultiplied else { return matrix }
             let interleaved = matrix.interleaved(in: &panels, workers: workers)
             if interleaved.isInterleaved {
                 view.file.release(view.bytes)
@@ -90,7 +93,8 @@ struct WeightLoader {
         if !copied.isEmpty { iq_trim_heap() }
     }
 
-    mutating func stack(_ layer: Int, _ parts: [LayerTensor]) throws(ModelFileError) -> MatrixStack {
+    mutating func stack(_ layer: Int, _ parts: [LayerTensor]) throws(ModelFileError) -> MatrixStack
+    {
         var matrices: [Matrix] = []
         for part in parts { matrices.append(try matrix(.layer(layer, part))) }
         do throws(MatrixError) {

@@ -61,7 +61,8 @@ public final class TransformerModel: Sendable {
         var loader = WeightLoader(checkpoint: checkpoint, workers: workers, storage: storage)
         self.configuration = configuration
         self.workers = workers
-        embedding = try loader.matrix(.tokenEmbedding)
+        embedding = try loader.matrix(
+            .tokenEmbedding, isMultiplied: configuration.hasTiedEmbeddings)
         output = configuration.hasTiedEmbeddings ? embedding : try loader.matrix(.output)
         outputNorm = try loader.norm(.outputNorm)
         var layers: [LayerWeights] = []
