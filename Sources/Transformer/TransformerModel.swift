@@ -52,10 +52,13 @@ public final class TransformerModel: Sendable {
 
     /// Takes the weights of a checkpoint.
     ///
-    /// - Parameter storage: where they are read from.
+    /// - Parameters:
+    ///   - storage: where they are read from.
+    ///   - progress: called with the share that is loaded, 0 to 1, after each layer.
     /// - Throws: ``ModelFileError`` if a tensor is missing or cannot be used.
     public init(
-        checkpoint: Checkpoint, workers: WorkerPool, storage: WeightStorage = .interleaved
+        checkpoint: Checkpoint, workers: WorkerPool, storage: WeightStorage = .interleaved,
+        progress: (Double) -> Void = { _ in }
     ) throws(ModelFileError) {
         let configuration = checkpoint.configuration
         var loader = WeightLoader(checkpoint: checkpoint, workers: workers, storage: storage)
@@ -68,6 +71,7 @@ public final class TransformerModel: Sendable {
         var layers: [LayerWeights] = []
         for layer in 0..<configuration.layerCount {
             layers.append(try LayerWeights(&loader, layer: layer))
+            progress(Double(layer + 1) / Double(configuration.layerCount))
         }
         self.layers = layers
         defer { loader.finish() }

@@ -4,12 +4,13 @@ import Testing
 @Suite struct CapabilityTests {
     @Test func everyWeightKernelEqualsItsOracle() {
         let checks = WeightVerification.run()
-        // 11 types for each set of kernels, and those with integer products once more.
+        // 11 types for each set of kernels; those that are quantized also interleaved, in integers and in float32.
         for kernels in Capabilities.current.kernels where kernels.isAvailable {
             let own = checks.filter { $0.name.hasPrefix("\(kernels.name) ") }
-            let integer = own.filter { $0.name.hasSuffix(" integer") }
-            #expect(own.count - integer.count == 11)
-            #expect(integer.count == (kernels.name.hasPrefix("avx") ? 6 : 0))
+            let quantized = kernels.name.hasPrefix("avx") ? 8 : 0
+            #expect(own.count { $0.name.hasSuffix(" integer") } == quantized)
+            #expect(own.count { $0.name.hasSuffix(" interleaved") } == quantized)
+            #expect(own.count == 11 + 2 * quantized)
         }
         for check in checks {
             #expect(check.passed, "\(check.name): \(check.worstError)")

@@ -26,26 +26,29 @@ public final class LanguageModel: Sendable {
     /// - Parameters:
     ///   - threads: threads for products and attention; `nil` takes the processor's cores.
     ///   - storage: where quantized weights are read from.
+    ///   - progress: called with the share that is loaded, 0 to 1.
     /// - Throws: `ModelFileError` or `TokenizerError`.
     public static func load(
-        path: String, threads: Int? = nil, storage: WeightStorage = .interleaved
+        path: String, threads: Int? = nil, storage: WeightStorage = .interleaved,
+        progress: (Double) -> Void = { _ in }
     ) throws -> LanguageModel {
         let checkpoint = try Checkpoint.open(path: path)
         return try LanguageModel(
             checkpoint: checkpoint,
             workers: WorkerPool(threads: threads ?? WorkerPool.recommendedThreads),
-            storage: storage)
+            storage: storage, progress: progress)
     }
 
     /// - Throws: `ModelFileError` or `TokenizerError`.
     public convenience init(
-        checkpoint: Checkpoint, workers: WorkerPool, storage: WeightStorage = .interleaved
+        checkpoint: Checkpoint, workers: WorkerPool, storage: WeightStorage = .interleaved,
+        progress: (Double) -> Void = { _ in }
     ) throws {
         let tokenizer = try checkpoint.tokenizer()
         try self.init(
             checkpoint: checkpoint, tokenizer: tokenizer,
             chatTemplate: checkpoint.chatTemplate(tokenizer: tokenizer), workers: workers,
-            storage: storage)
+            storage: storage, progress: progress)
     }
 
     /// A model with a tokenizer from elsewhere, for files that have none.
@@ -54,13 +57,14 @@ public final class LanguageModel: Sendable {
     /// - Throws: `ModelFileError`.
     public init(
         checkpoint: Checkpoint, tokenizer: Tokenizer, chatTemplate: ChatTemplate?,
-        workers: WorkerPool, storage: WeightStorage = .interleaved
+        workers: WorkerPool, storage: WeightStorage = .interleaved,
+        progress: (Double) -> Void = { _ in }
     ) throws(ModelFileError) {
         path = checkpoint.path
         // Before the weights are copied, after which the file's pages are given back.
         fingerprint = try checkpoint.fingerprint()
         transformer = try TransformerModel(
-            checkpoint: checkpoint, workers: workers, storage: storage)
+            checkpoint: checkpoint, workers: workers, storage: storage, progress: progress)
         self.tokenizer = tokenizer
         self.chatTemplate = chatTemplate
     }

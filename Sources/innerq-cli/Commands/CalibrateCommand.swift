@@ -92,7 +92,8 @@ struct CalibrateCommand: AsyncParsableCommand {
 
     func run() async throws {
         let contents = try PromptInput.contents(of: text)
-        let model = try model.load()
+        // Gradients take rows from the file; a second order beside it would be memory for nothing.
+        let model = try model.load(storage: .mapped)
         let calibrator = try Calibrator(
             model: model.transformer, fingerprint: model.fingerprint,
             tokens: model.tokenizer.encode(bytes: contents, addSpecial: false),
