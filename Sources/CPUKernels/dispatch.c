@@ -3,9 +3,6 @@
 #include "attention_neon.h"
 
 #include <string.h>
-#if defined(__linux__)
-#include <malloc.h>
-#endif
 
 static const struct iq_kernels portable = {
     .name = "portable",
@@ -60,9 +57,3 @@ const struct iq_kernels *iq_kernels_named(const char *name) {
 }
 
 const char *iq_compiler(void) { return __VERSION__; }
-
-void iq_trim_heap(void) {
-#if defined(__GLIBC__)
-    malloc_trim(0);
-#endif
-}

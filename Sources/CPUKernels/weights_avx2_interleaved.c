@@ -53,41 +53,34 @@ IQ_AVX2_INLINE __m256i in_lanes(struct word_sums s) {
                             _mm256_madd_epi16(s.low, _mm256_set1_epi16(1)));
 }
 
-// d and m, codes and fifth bits at these offsets of a block; `middle` is subtracted from codes that have no minimum.
-IQ_AVX2_INLINE void blocks(const uint8_t *b, const struct iq_product *p, int T, __m256 *total, size_t block_bytes,
-                           int has_minimum, int fifth_at, int codes_at, float middle) {
+IQ_AVX2_INLINE void blocks(const uint8_t *b, const struct iq_product *p, int T, __m256 *total,
+                           const struct panel_block f) {
     const size_t stride = p->activation_stride;
     const float *x = p->activations, *scales = x + p->columns / 2;
     __m256 offset[VECTORS];
     EACH(t, T) total[t] = offset[t] = _mm256_setzero_ps();
-    for (size_t k = 0; k < p->columns / 32; k++, b += block_bytes, x += 16, scales += 2) {
-        const __m256i fifth = fifth_at ? load(b + fifth_at) : _mm256_setzero_si256();
+    for (size_t k = 0; k < p->columns / 32; k++, b += f.bytes, x += 16, scales += 2) {
         struct word_sums first[VECTORS], second[VECTORS];
         EACH(t, T) first[t] = second[t] = no_words();
-        fetch(b, block_bytes);
+        fetch(b, f.bytes);
         EACH(w, 4) {
-            const __m256i q = load(b + codes_at + 32 * w);
-            __m256i a = low_nibbles(q), c = high_nibbles(q);
-            if (fifth_at) {
-                a = _mm256_or_si256(a, fifth_of(fifth, w));
-                c = _mm256_or_si256(c, fifth_of(fifth, 4 + w));
-            }
+            const struct two_words words = block_words(b, f, w);
             EACH(t, T) {
                 const int32_t *xt = (const int32_t *)(x + (size_t)t * stride);
-                add_word(&first[t], a, xt, w);
-                add_word(fifth_at ? &second[t] : &first[t], c, xt, 4 + w);
+                add_word(&first[t], words.first, xt, w);
+                add_word(f.fifth_at ? &second[t] : &first[t], words.second, xt, 4 + w);
             }
         }
-        const __m256 d = halves_of(b), m = has_minimum ? halves_of(b + IQ_PANEL_SECOND) : d;
+        const __m256 d = halves_of(b), m = f.has_minimum ? halves_of(b + IQ_PANEL_SECOND) : d;
         EACH(t, T) {
             const float *s = scales + (size_t)t * stride;
             __m256i n = in_lanes(first[t]);
-            if (fifth_at) n = _mm256_add_epi32(n, in_lanes(second[t]));
+            if (f.fifth_at) n = _mm256_add_epi32(n, in_lanes(second[t]));
             total[t] = _mm256_fmadd_ps(_mm256_mul_ps(d, _mm256_broadcast_ss(s)), _mm256_cvtepi32_ps(n), total[t]);
             offset[t] = _mm256_fmadd_ps(m, _mm256_broadcast_ss(s + 1), offset[t]);
         }
     }
-    EACH(t, T) total[t] = _mm256_fmadd_ps(_mm256_set1_ps(has_minimum ? 1 : -middle), offset[t], total[t]);
+    EACH(t, T) total[t] = _mm256_fmadd_ps(_mm256_set1_ps(f.has_minimum ? 1 : -(float)f.middle), offset[t], total[t]);
 }
 
 // ---- Q8_0 ----------------------------------------------------------------------------------------------------
@@ -116,10 +109,10 @@ IQ_AVX2_INLINE void words(const uint8_t *b, const struct iq_product *p, int T, _
     }
 }
 
-#define Q4_0(b, p, T, sums) blocks(b, p, T, sums, 144, 0, 0, IQ_PANEL_Q4_0_CODES, 8)
-#define Q4_1(b, p, T, sums) blocks(b, p, T, sums, 160, 1, 0, IQ_PANEL_Q4_1_CODES, 0)
-#define Q5_0(b, p, T, sums) blocks(b, p, T, sums, 176, 0, IQ_PANEL_Q5_0_FIFTH, IQ_PANEL_Q5_0_CODES, 16)
-#define Q5_1(b, p, T, sums) blocks(b, p, T, sums, 192, 1, IQ_PANEL_Q5_1_FIFTH, IQ_PANEL_Q5_1_CODES, 0)
+#define Q4_0(b, p, T, sums) blocks(b, p, T, sums, panel_q4_0)
+#define Q4_1(b, p, T, sums) blocks(b, p, T, sums, panel_q4_1)
+#define Q5_0(b, p, T, sums) blocks(b, p, T, sums, panel_q5_0)
+#define Q5_1(b, p, T, sums) blocks(b, p, T, sums, panel_q5_1)
 
 PANEL_GEMV(q4_0, Q4_0)
 PANEL_GEMV(q4_1, Q4_1)

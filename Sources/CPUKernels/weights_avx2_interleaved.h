@@ -53,6 +53,34 @@ IQ_AVX2_INLINE __m256i fifth_of(__m256i bits, int from) {
     return _mm256_and_si256(moved, _mm256_set1_epi8(16));
 }
 
+// A panel's block of 32 columns with 4 or 5 bits: its bytes, and where fifth bits (0: none) and codes are; `middle` is
+// subtracted from codes that have no minimum.
+struct panel_block {
+    size_t bytes;
+    int has_minimum, fifth_at, codes_at, middle;
+};
+
+static const struct panel_block panel_q4_0 = {144, 0, 0, IQ_PANEL_Q4_0_CODES, 8};
+static const struct panel_block panel_q4_1 = {160, 1, 0, IQ_PANEL_Q4_1_CODES, 0};
+static const struct panel_block panel_q5_0 = {176, 0, IQ_PANEL_Q5_0_FIFTH, IQ_PANEL_Q5_0_CODES, 16};
+static const struct panel_block panel_q5_1 = {192, 1, IQ_PANEL_Q5_1_FIFTH, IQ_PANEL_Q5_1_CODES, 0};
+
+// Words `w` and `w` + 4 of such a block: columns 4 w … and 16 + 4 w ….
+struct two_words {
+    __m256i first, second;
+};
+
+IQ_AVX2_INLINE struct two_words block_words(const uint8_t *b, const struct panel_block f, int w) {
+    const __m256i q = load(b + f.codes_at + 32 * w);
+    struct two_words words = {low_nibbles(q), high_nibbles(q)};
+    if (f.fifth_at) {
+        const __m256i fifth = load(b + f.fifth_at);
+        words.first = _mm256_or_si256(words.first, fifth_of(fifth, w));
+        words.second = _mm256_or_si256(words.second, fifth_of(fifth, 4 + w));
+    }
+    return words;
+}
+
 // 16 columns of Q6_K, four words; the fourth's codes are the top bits of the bytes of the three that are stored.
 struct four_words {
     __m256i word[4];
@@ -68,10 +96,13 @@ IQ_AVX2_INLINE struct four_words q6_k_words(const uint8_t *block, int group) {
                                 _mm256_or_si256(low, _mm256_or_si256(middle, high))}};
 }
 
-// Scales of the two groups of 16 in sub-block `sub`, as int16: four rows of each, in either half.
-IQ_AVX2_INLINE __m256i q6_k_scales(const uint8_t *block, int sub) {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(block + IQ_PANEL_Q6_K_SCALES + 16 * sub)));
+// Scales of a group of 16, as the same int16 twice for pairs of products.
+IQ_AVX2_INLINE __m256i q6_k_scales(const uint8_t *block, int sub, int half) {
+    const __m256i both = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(block + IQ_PANEL_Q6_K_SCALES + 16 * sub)));
+    return half ? _mm256_unpackhi_epi16(both, both) : _mm256_unpacklo_epi16(both, both);
 }
+
+IQ_AVX2_INLINE __m256 q6_k_factors(__m256i scales) { return _mm256_cvtepi32_ps(_mm256_srai_epi32(scales, 16)); }
 
 // Number `index` of the 16 of six bits in three words.
 IQ_AVX2_INLINE __m256i six_bits(const __m256i *words, int index) {

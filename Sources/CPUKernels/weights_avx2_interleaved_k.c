@@ -140,10 +140,9 @@ IQ_AVX2_INLINE void super_q6_k(const uint8_t *b, const struct iq_product *p, int
 #pragma clang loop unroll(disable)
         for (int sub = 0; sub < SUBS; sub++) {
             fetch(b + BYTES / SUBS * sub, BYTES / SUBS);
-            const __m256i both = q6_k_scales(b, sub);
             EACH(half, 2) {
-                const __m256i scale = half ? _mm256_unpackhi_epi16(both, both) : _mm256_unpacklo_epi16(both, both);
-                const __m256 factor = _mm256_cvtepi32_ps(_mm256_srai_epi32(scale, 16));
+                const __m256i scale = q6_k_scales(b, sub, half);
+                const __m256 factor = q6_k_factors(scale);
                 const struct four_words q = q6_k_words(b, 2 * sub + half);
                 EACH(t, T) {
                     const int32_t *x = bytes_of(p, t, k, sub);

@@ -30,46 +30,32 @@ IQ_AVX2_INLINE void put_word_symmetric(struct columns_out to, size_t first, __m2
         _mm256_storeu_ps(to.values + (first + (size_t)j) * to.step, _mm256_mul_ps(scale, byte_of(codes, j, middle)));
 }
 
-IQ_AVX2_INLINE void blocks(const uint8_t *b, float *values, size_t columns, size_t step, size_t block_bytes, int has_minimum,
-                           int fifth_at, int codes_at, int middle) {
-    for (size_t k = 0; k < columns; k += 32, b += block_bytes) {
+IQ_AVX2_INLINE void blocks(const uint8_t *b, float *values, size_t columns, size_t step, const struct panel_block f) {
+    for (size_t k = 0; k < columns; k += 32, b += f.bytes) {
         const struct columns_out to = {values + k * step, step};
         const __m256 d = halves_of(b), m = halves_of(b + IQ_PANEL_SECOND);
-        const __m256i fifth = fifth_at ? load(b + fifth_at) : _mm256_setzero_si256();
         EACH(w, 4) {
-            const __m256i q = load(b + codes_at + 32 * w);
-            __m256i a = low_nibbles(q), c = high_nibbles(q);
-            if (fifth_at) {
-                a = _mm256_or_si256(a, fifth_of(fifth, w));
-                c = _mm256_or_si256(c, fifth_of(fifth, 4 + w));
-            }
+            const struct two_words words = block_words(b, f, w);
             const size_t first = 4 * (size_t)w;
-            if (has_minimum) {
-                put_word(to, first, a, d, m);
-                put_word(to, 16 + first, c, d, m);
+            if (f.has_minimum) {
+                put_word(to, first, words.first, d, m);
+                put_word(to, 16 + first, words.second, d, m);
             } else {
-                put_word_symmetric(to, first, a, d, middle);
-                put_word_symmetric(to, 16 + first, c, d, middle);
+                put_word_symmetric(to, first, words.first, d, f.middle);
+                put_word_symmetric(to, 16 + first, words.second, d, f.middle);
             }
         }
     }
 }
 
-IQ_AVX2 void iq_avx2_panel_q4_0(const void *panel, float *values, size_t columns, size_t step) {
-    blocks(panel, values, columns, step, 144, 0, 0, IQ_PANEL_Q4_0_CODES, 8);
-}
-
-IQ_AVX2 void iq_avx2_panel_q4_1(const void *panel, float *values, size_t columns, size_t step) {
-    blocks(panel, values, columns, step, 160, 1, 0, IQ_PANEL_Q4_1_CODES, 0);
-}
-
-IQ_AVX2 void iq_avx2_panel_q5_0(const void *panel, float *values, size_t columns, size_t step) {
-    blocks(panel, values, columns, step, 176, 0, IQ_PANEL_Q5_0_FIFTH, IQ_PANEL_Q5_0_CODES, 16);
-}
-
-IQ_AVX2 void iq_avx2_panel_q5_1(const void *panel, float *values, size_t columns, size_t step) {
-    blocks(panel, values, columns, step, 192, 1, IQ_PANEL_Q5_1_FIFTH, IQ_PANEL_Q5_1_CODES, 0);
-}
+#define BLOCKS(name)                                                                                    \
+    IQ_AVX2 void iq_avx2_panel_##name(const void *panel, float *values, size_t columns, size_t step) {  \
+        blocks(panel, values, columns, step, panel_##name);                                             \
+    }
+BLOCKS(q4_0)
+BLOCKS(q4_1)
+BLOCKS(q5_0)
+BLOCKS(q5_1)
 
 IQ_AVX2 void iq_avx2_panel_q8_0(const void *panel, float *values, size_t columns, size_t step) {
     const uint8_t *b = panel;
@@ -119,10 +105,8 @@ IQ_AVX2 void iq_avx2_panel_q6_k(const void *panel, float *values, size_t columns
     for (size_t k = 0; k < columns; k += 256, b += 210 * IQ_PANEL_ROWS) {
         const __m256 d = halves_of(b);
         for (int sub = 0; sub < 8; sub++) {
-            const __m256i both = q6_k_scales(b, sub);
             EACH(half, 2) {
-                const __m256i s = half ? _mm256_unpackhi_epi16(both, both) : _mm256_unpacklo_epi16(both, both);
-                const __m256 scale = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_srai_epi32(s, 16)));
+                const __m256 scale = _mm256_mul_ps(d, q6_k_factors(q6_k_scales(b, sub, half)));
                 const struct four_words q = q6_k_words(b, 2 * sub + half);
                 const struct columns_out to = {values + (k + 32 * (size_t)sub + 16 * (size_t)half) * step, step};
                 EACH(w, 4) put_word_symmetric(to, 4 * (size_t)w, q.word[w], scale, 32);

@@ -87,15 +87,21 @@ static void block(uint32_t type, const uint8_t *b, uint8_t *to, size_t row) {
     }
 }
 
-void iq_interleave_rows(const struct iq_weight_format *format, const void *rows, size_t row_bytes, size_t count,
-                        size_t columns, void *panel) {
+static void panel_of(const struct iq_weight_format *format, const uint8_t *rows, size_t row_bytes, size_t count,
+                     size_t columns, uint8_t *panel) {
     const size_t blocks = columns / format->block_elements;
     if (count < ROWS) memset(panel, 0, ROWS * row_bytes);
     // Block by block, so that a panel is written once from front to end.
     for (size_t k = 0; k < blocks; k++)
         for (size_t r = 0; r < count; r++)
-            block(format->type, (const uint8_t *)rows + r * row_bytes + k * format->block_bytes,
-                  (uint8_t *)panel + k * ROWS * format->block_bytes, r);
+            block(format->type, rows + r * row_bytes + k * format->block_bytes, panel + k * ROWS * format->block_bytes, r);
+}
+
+void iq_interleave_rows(const struct iq_weight_format *format, const void *rows, size_t row_bytes, size_t count,
+                        size_t columns, void *panels) {
+    for (size_t r = 0; r < count; r += ROWS)
+        panel_of(format, (const uint8_t *)rows + r * row_bytes, row_bytes, count - r < ROWS ? count - r : ROWS, columns,
+                 (uint8_t *)panels + r * row_bytes);
 }
 
 void iq_dequantize_panel_row(const struct iq_weight_format *format, const void *panel, size_t row, size_t columns,

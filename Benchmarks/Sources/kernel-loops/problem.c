@@ -47,8 +47,6 @@ struct iq_product make_product(const struct problem *p, const struct iq_weight_f
         .output_stride = WEIGHT_ROWS,
     };
     if (is_integer)
-        for (size_t row = 0; row < WEIGHT_ROWS; row += IQ_PANEL_ROWS)
-            iq_interleave_rows(format, p->weights + row * product.row_bytes, product.row_bytes, IQ_PANEL_ROWS, COLUMNS,
-                               p->panels + row * product.row_bytes);
+        iq_interleave_rows(format, p->weights, product.row_bytes, WEIGHT_ROWS, COLUMNS, p->panels);
     return product;
 }

@@ -7,6 +7,7 @@
 #include "iq_convert.h"
 #include "iq_dispatch.h"
 #include "iq_elementwise.h"
+#include "iq_heap.h"
 
 #include "iq_weights.h"
 

@@ -17,10 +17,6 @@ struct iq_kernels {
     const struct iq_weight_kernels *weights;
 };
 
-// Gives free memory of the heap back to the system, after much of it was used for a short time; nothing where the C library
-// has no such call.
-void iq_trim_heap(void);
-
 // The fastest variant that the running processor can execute. Cheap: look it up once per object.
 const struct iq_kernels *iq_kernels(void);
 // What compiled the kernels, such as "Clang 17.0.0".

@@ -115,10 +115,10 @@ struct iq_weight_format {
 // Rows side by side in a panel.
 enum { IQ_PANEL_ROWS = 8 };
 
-// Interleaves `count` rows, eight or, the last ones of a matrix, fewer (the others become zeros), to a panel of
-// IQ_PANEL_ROWS · row_bytes bytes, for formats that have `integers`.
+// Interleaves `count` rows to panels of IQ_PANEL_ROWS · row_bytes bytes, one after the other, for formats that have
+// `integers`. Rows that the last panel lacks become zeros.
 void iq_interleave_rows(const struct iq_weight_format *format, const void *rows, size_t row_bytes, size_t count,
-                        size_t columns, void *panel);
+                        size_t columns, void *panels);
 
 // One row of a panel to float32, the same bits as `dequantize` of the row that it came from.
 void iq_dequantize_panel_row(const struct iq_weight_format *format, const void *panel, size_t row, size_t columns,

@@ -187,12 +187,7 @@ private final class WeightProblem {
     }
 
     func interleave(_ format: UnsafePointer<iq_weight_format>) {
-        let height = Int(IQ_PANEL_ROWS)
-        for row in stride(from: 0, to: rows, by: height) {
-            iq_interleave_rows(
-                format, blocks + row * rowBytes, rowBytes, min(height, rows - row), columns,
-                panels + row * rowBytes)
-        }
+        iq_interleave_rows(format, blocks, rowBytes, rows, columns, panels)
     }
 
     // MARK: - Comparisons

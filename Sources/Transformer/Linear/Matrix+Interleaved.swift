@@ -9,13 +9,12 @@ extension Matrix {
     package func interleaved(in memory: inout PanelMemory, workers: WorkerPool) -> Matrix {
         guard part.format.pointee.integers != nil else { return self }
         let height = Int(IQ_PANEL_ROWS)
-        let panelBytes = height * part.rowBytes
-        let panels = (rows + height - 1) / height
-        guard let (base, piece) = memory.take(panels * panelBytes) else { return self }
-        let job = InterleavingJob(part: part, panels: base, panelBytes: panelBytes)
+        let byteCount = (rows + height - 1) / height * height * part.rowBytes
+        guard let (base, piece) = memory.take(byteCount) else { return self }
+        let job = InterleavingJob(part: part, panels: base)
         withUnsafePointer(to: job) { job in
             workers.run(
-                count: (panels + InterleavingJob.panelsPerTask - 1) / InterleavingJob.panelsPerTask,
+                count: (rows + InterleavingJob.rowsPerTask - 1) / InterleavingJob.rowsPerTask,
                 context: job
             ) { context, task, _ in
                 context.assumingMemoryBound(to: InterleavingJob.self).pointee.run(task: task)
@@ -44,21 +43,15 @@ private final class PanelOwner: Sendable {
 }
 
 private struct InterleavingJob {
-    static let panelsPerTask = 8
+    static let rowsPerTask = 8 * Int(IQ_PANEL_ROWS)
 
     let part: MatrixPart
     let panels: UnsafeMutableRawPointer
-    let panelBytes: Int
 
     func run(task: Int) {
-        let height = Int(IQ_PANEL_ROWS)
-        let first = task * Self.panelsPerTask * height
-        for row in stride(
-            from: first, to: min(part.rows, first + Self.panelsPerTask * height), by: height)
-        {
-            iq_interleave_rows(
-                part.format, part.base + row * part.rowBytes, part.rowBytes,
-                min(height, part.rows - row), part.columns, panels + row / height * panelBytes)
-        }
+        let first = task * Self.rowsPerTask
+        iq_interleave_rows(
+            part.format, part.base + first * part.rowBytes, part.rowBytes,
+            min(Self.rowsPerTask, part.rows - first), part.columns, panels + first * part.rowBytes)
     }
 }

@@ -47,7 +47,8 @@ struct MatrixProduct {
                     prepared + t * scratch.vectors.stride)
             }
         }
-        let chunk = rowsPerTask(granularity: 8, most: 256, workers: workers.threads)
+        let chunk = rowsPerTask(
+            granularity: Int(IQ_PANEL_ROWS), most: 256, workers: workers.threads)
         let tasks = MatrixTasks(
             product: self, chunk: chunk, kernels: kernels, vectors: scratch.vectors,
             panels: scratch.panels, arithmetic: scratch.arithmetic)

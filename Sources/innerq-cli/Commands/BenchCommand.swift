@@ -55,12 +55,12 @@ struct BenchDecodeCommand: AsyncParsableCommand {
     func run() async throws {
         let policies = try caches.policies(default: [.float16, .innerQBase])
         let workers = WorkerPool(threads: model.threads ?? WorkerPool.recommendedThreads)
-        let loading = ProgressLine()
-        defer { loading.end() }
-        let model = try TransformerModel(
-            checkpoint: .open(path: model.file.locate()), workers: workers, storage: model.storage,
-            progress: { loading.show("loading weights: \(Int(100 * $0)) %") })
-        loading.end()
+        let options = model
+        let model = try ProgressLine.loading { progress in
+            try TransformerModel(
+                checkpoint: .open(path: options.file.locate()), workers: workers,
+                storage: options.storage, progress: progress)
+        }
         let limit = model.configuration.contextLength
         let deepest = (depths.values.max() ?? 0) + max(tokens, prefill)
         guard deepest <= limit else {

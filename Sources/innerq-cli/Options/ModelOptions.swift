@@ -42,11 +42,11 @@ struct ModelOptions: ParsableArguments {
     /// Loads the model and shows how far it has come.
     /// - Parameter storage: what a command needs, instead of what was asked for.
     func load(storage: WeightStorage? = nil) throws -> LanguageModel {
-        let line = ProgressLine()
-        defer { line.end() }
-        return try LanguageModel.load(
-            path: file.locate(), threads: threads, storage: storage ?? self.storage,
-            progress: { line.show("loading weights: \(Int(100 * $0)) %") })
+        try ProgressLine.loading { progress in
+            try LanguageModel.load(
+                path: file.locate(), threads: threads, storage: storage ?? self.storage,
+                progress: progress)
+        }
     }
 }
 

@@ -44,6 +44,15 @@ final class ProgressLine: Sendable {
         }
     }
 
+    /// Loads a model and shows how far it has come.
+    static func loading<Model>(
+        _ load: (_ progress: (Double) -> Void) throws -> Model
+    ) rethrows -> Model {
+        let line = ProgressLine()
+        defer { line.end() }
+        return try load { line.show("loading weights: \(Int(100 * $0)) %") }
+    }
+
     /// "34 %, 12 s, 25 s left".
     static func remaining(_ fraction: Double, elapsed: Double) -> String {
         let percent = Int(100 * min(max(fraction, 0), 1))
