@@ -6,6 +6,7 @@
 
 #include "iq_attention.h"
 
+#include "attention_amx.h"
 #include "attention_avx512.h"
 #include "attention_integer.h"
 #include "attention_lookup.h"
@@ -271,8 +272,12 @@ AVX2 static float exponentials(float *values, size_t count, float m) {
 
 const struct iq_attention_kernels iq_attention_avx2 = {
     MEMBERS, IQ_DOT_INTEGERS(avx2), .maximum = maximum, .exponentials = exponentials, .quantize = iq_quantize_avx2};
-const struct iq_attention_kernels iq_attention_avx512 = {
-    MEMBERS, IQ_DOT_INTEGERS(avx512), .maximum = iq_maximum_avx512, .exponentials = iq_exponentials_avx512,
-    .quantize = iq_quantize_avx512};
+#define MEMBERS512                                                                                             \
+    MEMBERS, IQ_DOT_INTEGERS(avx512), .maximum = iq_maximum_avx512, .exponentials = iq_exponentials_avx512,    \
+    .quantize = iq_quantize_avx512
+const struct iq_attention_kernels iq_attention_avx512 = {MEMBERS512};
+#if defined(IQ_HAS_AMX)
+const struct iq_attention_kernels iq_attention_amx = {MEMBERS512, .dot_many = iq_dot_many_amx};
+#endif
 
 #endif

@@ -83,6 +83,16 @@ IQ_AVX2_INLINE __m256i iq_q6_k_codes(const uint8_t *block, int sub) {
     return _mm256_or_si256(_mm256_and_si256(q, _mm256_set1_epi8(15)), _mm256_and_si256(high, _mm256_set1_epi8(48)));
 }
 
+// Rows row ... row + rows - 1 (up to 16) of a product's weights, columns column ... column + n - 1, to floats strip[c · 16 + r];
+// missing rows are zeros. `plain`: room for 16 · 256 floats.
+void iq_avx2_unpack_strip(const struct iq_weight_format *format, const struct iq_product *p, size_t row, size_t rows,
+                          size_t column, size_t n, float *strip, float *plain);
+
+// weights_amx.c
+void iq_amx_split_vectors(const float *activations, size_t stride, size_t first, size_t count, size_t columns,
+                          void *groups);
+void iq_amx_gemm(const struct iq_weight_format *format, const struct iq_product *p);
+
 typedef void iq_decode(const void *blocks, float *values, size_t count);
 typedef void iq_gemv(const struct iq_weight_format *self, const struct iq_product *product);
 typedef void iq_panel(const void *panel, float *values, size_t columns, size_t step);

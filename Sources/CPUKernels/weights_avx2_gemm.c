@@ -42,8 +42,8 @@ IQ_AVX2_INLINE void transpose8(const float *from, size_t step, float *to) {
 }
 
 // `rows` (up to 16) rows of `n` columns to a strip; missing rows are zeros.
-IQ_AVX2 static void unpack_strip(const struct iq_weight_format *format, const uint8_t *first, size_t row_bytes,
-                                 size_t rows, size_t n, float *strip, float *plain) {
+IQ_AVX2 static void unpack_rows(const struct iq_weight_format *format, const uint8_t *first, size_t row_bytes,
+                                size_t rows, size_t n, float *strip, float *plain) {
     for (size_t k = 0; k < n; k += UNPACK) {
         size_t m = n - k < UNPACK ? n - k : UNPACK;
         for (size_t r = 0; r < STRIP; r++) {
@@ -73,6 +73,14 @@ IQ_AVX2 static void unpack_panels(const struct iq_weight_format *format, const u
     } else {
         for (size_t c = 0; c < n; c++) _mm256_storeu_ps(strip + c * STRIP + IQ_PANEL_ROWS, _mm256_setzero_ps());
     }
+}
+
+void iq_avx2_unpack_strip(const struct iq_weight_format *format, const struct iq_product *p, size_t row, size_t rows,
+                          size_t column, size_t n, float *strip, float *plain) {
+    const size_t before = column / format->block_elements * format->block_bytes;
+    const uint8_t *first = (const uint8_t *)p->weights + row * p->row_bytes;
+    if (p->is_interleaved) unpack_panels(format, first + IQ_PANEL_ROWS * before, p->row_bytes, rows, n, strip);
+    else unpack_rows(format, first + before, p->row_bytes, rows, n, strip, plain);
 }
 
 // M vectors times one strip of n columns, added to or put into `rows` outputs each.
@@ -134,16 +142,8 @@ IQ_AVX2 void iq_avx2_gemm(const struct iq_weight_format *format, const struct iq
         size_t rows = p->row_end - row < IQ_GEMM_ROWS ? p->row_end - row : IQ_GEMM_ROWS;
         for (size_t k = 0; k < p->columns; k += width) {
             size_t n = p->columns - k < width ? p->columns - k : width;
-            const size_t before = k / format->block_elements * format->block_bytes;
-            const uint8_t *first = (const uint8_t *)p->weights + row * p->row_bytes
-                + (p->is_interleaved ? IQ_PANEL_ROWS * before : before);
-            for (size_t s = 0; s < rows; s += STRIP) {
-                const size_t count = rows - s < STRIP ? rows - s : STRIP;
-                if (p->is_interleaved)
-                    unpack_panels(format, first + s * p->row_bytes, p->row_bytes, count, n, p->panel + s * n);
-                else
-                    unpack_strip(format, first + s * p->row_bytes, p->row_bytes, count, n, p->panel + s * n, plain);
-            }
+            for (size_t s = 0; s < rows; s += STRIP)
+                iq_avx2_unpack_strip(format, p, row + s, rows - s < STRIP ? rows - s : STRIP, k, n, p->panel + s * n, plain);
             for (size_t t = 0; t < p->count; t += VECTORS) {
                 size_t m = p->count - t < VECTORS ? p->count - t : VECTORS;
                 for (size_t s = 0; s < rows; s += STRIP)

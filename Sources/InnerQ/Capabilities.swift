@@ -143,7 +143,7 @@ public struct Capabilities: Sendable, Codable {
                     cuda: DeviceCapability.supports(policy))
             },
             headSizes: ModelConfiguration.supportedHeadSizes,
-            kernels: ["portable", "avx2", "avx512", "neon"].map { name in
+            kernels: ["portable", "avx2", "avx512", "avx512-amx", "neon"].map { name in
                 Kernels(
                     name: name, isAvailable: available.contains(name),
                     isUsed: name == AttentionKernels.best.name)

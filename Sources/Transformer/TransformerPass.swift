@@ -20,6 +20,7 @@ extension TransformerModel {
         guard workspace.configuration == configuration,
             workspace.scratch.workers >= workers.threads
         else { throw .foreignWorkspace }
+        workspace.scratch.splitsVectors = meaning == .prompt
         let longest = meaning == .prompt ? tokens.count : min(tokens.count, Workspace.chunk)
         workspace.reserve(span: longest)
         defer { workspace.shrink() }

@@ -16,11 +16,14 @@ import Transformer
         let workers = WorkerPool(threads: threads)
         let scratch = MatrixScratch(columns: 640, workers: threads)
         scratch.arithmetic = arithmetic
+        // More than eight on a matrix unit, where there is one; more than 512 in rounds.
+        scratch.splitsVectors = true
         for type in [WeightType.q4_1, .q8_0, .f16] {
             let problem = Problem(
-                type: type, rows: 203, columns: 608, count: 33, using: &generator)
+                type: type, rows: 203, columns: 608, count: type == .q4_1 ? 530 : 33,
+                using: &generator)
             let matrix = try matrix(problem)
-            for count in [1, 2, 3, 7, 8, 9, 33] {
+            for count in [1, 2, 3, 7, 8, 9, problem.count] {
                 let output = AlignedFloats(count: count * problem.rows, value: .nan)
                 matrix.multiply(
                     activations: problem.activations.pointer, count: count, into: output.pointer,

@@ -10,6 +10,13 @@ import Transformer
     /// random codes. 1e-6 is 17 roundings: a wrong index or sign is off by 1e-2 and more.
     static let tolerance = 1e-6
 
+    /// Sums of two bfloat16: each product is within 2⁻¹⁵ of itself.
+    static let splitTolerance = 0x1p-15
+
+    static func tolerance(_ kernel: Problem.Kernel) -> Double {
+        kernel == .split ? splitTolerance : tolerance
+    }
+
     struct Case: CustomTestStringConvertible {
         let variant: String
         let type: WeightType
@@ -30,25 +37,34 @@ import Transformer
     }
 
     @Test(arguments: cases) func fewVectorsEqualTheOracle(_ test: Case) throws {
-        try check(test, gemm: false, counts: [1, 2, 3, 7, 8])
+        try check(test, .gemv, counts: [1, 2, 3, 7, 8])
     }
 
     @Test(arguments: cases) func manyVectorsEqualTheOracle(_ test: Case) throws {
-        try check(test, gemm: true, counts: [1, 2, 3, 7, 8, 33])
+        try check(test, .gemm, counts: [1, 2, 3, 7, 8, 33])
     }
 
-    private func check(_ test: Case, gemm: Bool, counts: [Int]) throws {
-        var generator = SeededGenerator(seed: UInt64(test.type.rawValue) + (gemm ? 100 : 0))
+    @Test(
+        "Products on a matrix unit, where there is one",
+        arguments: cases.filter { weightKernels($0.variant).pointee.gemm_split != nil })
+    func splitVectorsEqualTheOracle(_ test: Case) throws {
+        try check(test, .split, counts: [1, 7, 15, 16, 17, 33, 65])
+    }
+
+    private func check(_ test: Case, _ kernel: Problem.Kernel, counts: [Int]) throws {
+        var generator = SeededGenerator(
+            seed: UInt64(test.type.rawValue) + (kernel == .gemv ? 0 : 100))
         for (index, columns) in Self.columns(test.type).enumerated() {
             let rows = [1, 5, 17, 50, 67][index % 5]
             let problem = Problem(
                 type: test.type, rows: rows, columns: columns, count: counts.max() ?? 1,
                 using: &generator)
             for count in counts {
-                let output = try problem.multiply(test.variant, gemm: gemm, count: count)
+                let output = try problem.multiply(test.variant, kernel, count: count)
                 let worst = problem.worstError(of: output, count: count)
                 #expect(
-                    worst < Self.tolerance, "\(columns) columns, \(rows) rows, \(count) vectors")
+                    worst < Self.tolerance(kernel),
+                    "\(columns) columns, \(rows) rows, \(count) vectors")
             }
         }
     }
@@ -58,18 +74,18 @@ import Transformer
         let columns = test.type.blockElements == 1 ? 45 : 2 * test.type.blockElements
         let problem = Problem(
             type: test.type, rows: 41, columns: columns, count: 9, using: &generator)
-        for gemm in [false, true] {
+        for kernel in Problem.kernels(test.variant) {
             for rows in [0..<3, 3..<20, 20..<41] {
-                let count = gemm ? 9 : 5
+                let count = kernel == .gemv ? 5 : 9
                 let output = try problem.multiply(
-                    test.variant, gemm: gemm, count: count, rows: rows, stride: 44, initial: -9)
+                    test.variant, kernel, count: count, rows: rows, stride: 44, initial: -9)
                 for t in 0..<count {
                     for r in 0..<44 where !rows.contains(r) {
                         #expect(output[44 * t + r] == -9)
                     }
                 }
                 let worst = problem.worstError(of: output, count: count, rows: rows, stride: 44)
-                #expect(worst < Self.tolerance)
+                #expect(worst < Self.tolerance(kernel))
             }
         }
     }
@@ -80,13 +96,13 @@ import Transformer
         let columns = test.type.blockElements == 1 ? 601 : 768
         let problem = Problem(
             type: test.type, rows: 19, columns: columns, count: 7, using: &generator)
-        for gemm in [false, true] {
+        for kernel in Problem.kernels(test.variant) {
             let added = try problem.multiply(
-                test.variant, gemm: gemm, count: 7, initial: 64, accumulate: true)
+                test.variant, kernel, count: 7, initial: 64, accumulate: true)
             // Sums near 64 round to multiples of 2⁻¹⁷ at each addition, a few per output.
             for i in 0..<7 * 19 {
                 let (value, magnitude) = problem.expected[i]
-                let allowed = Self.tolerance * magnitude + 0x1p-14
+                let allowed = Self.tolerance(kernel) * magnitude + 0x1p-14
                 #expect(abs(Double(added[i]) - 64 - value) < allowed)
             }
         }
@@ -101,15 +117,26 @@ import Transformer
         let problem = Problem(
             type: test.type, rows: 16, columns: columns, count: 2, using: &generator,
             outlier: (column: 300, value: 4000), magnitudeByLargestWeight: true)
-        for gemm in [false, true] {
-            let output = try problem.multiply(test.variant, gemm: gemm, count: 2)
-            #expect(problem.worstError(of: output, count: 2) < Self.tolerance)
+        for kernel in Problem.kernels(test.variant) {
+            let output = try problem.multiply(test.variant, kernel, count: 2)
+            #expect(problem.worstError(of: output, count: 2) < Self.tolerance(kernel))
         }
     }
 }
 
 /// A matrix, activations and the float64 products.
 struct Problem {
+    enum Kernel {
+        case gemv, gemm
+        /// On a matrix unit.
+        case split
+    }
+
+    /// Those that a variant has.
+    static func kernels(_ variant: String) -> [Kernel] {
+        weightKernels(variant).pointee.gemm_split == nil ? [.gemv, .gemm] : [.gemv, .gemm, .split]
+    }
+
     let type: WeightType
     let rows: Int
     let columns: Int
@@ -160,7 +187,7 @@ struct Problem {
     }
 
     func multiply(
-        _ variant: String, gemm: Bool, count: Int, rows range: Range<Int>? = nil,
+        _ variant: String, _ kernel: Kernel, count: Int, rows range: Range<Int>? = nil,
         stride: Int? = nil, initial: Float = .nan, accumulate: Bool = false
     ) throws -> [Float] {
         let kernels = weightKernels(variant)
@@ -177,9 +204,10 @@ struct Problem {
             activations: activations.pointer, activation_stride: columns, count: count,
             output: output.pointer, output_stride: stride, accumulate: accumulate ? 1 : 0,
             is_interleaved: 0, panel: panel.pointer)
-        if gemm {
-            kernels.pointee.gemm(format, &product)
-        } else {
+        let groups = AlignedFloats(count: iq_split_bytes(count, columns) / 4, value: .nan)
+        switch kernel {
+        case .gemm: kernels.pointee.gemm(format, &product)
+        case .gemv:
             for t in 0..<count {
                 kernels.pointee.prepare(
                     format.pointee.layout, activations.pointer + t * columns, columns,
@@ -188,6 +216,14 @@ struct Problem {
             product.activations = UnsafePointer(prepared.pointer)
             product.activation_stride = preparedFloats
             format.pointee.gemv(format, &product)
+        case .split:
+            // In two calls, as threads share it.
+            let first = min(16, count)
+            kernels.pointee.split(activations.pointer, columns, 0, first, columns, groups.pointer)
+            kernels.pointee.split(
+                activations.pointer, columns, first, count - first, columns, groups.pointer)
+            product.activations = UnsafePointer(groups.pointer)
+            kernels.pointee.gemm_split(format, &product)
         }
         return output.array
     }

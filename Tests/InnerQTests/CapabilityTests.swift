@@ -10,7 +10,9 @@ import Testing
             let quantized = kernels.name.hasPrefix("avx") ? 8 : 0
             #expect(own.count { $0.name.hasSuffix(" integer") } == quantized)
             #expect(own.count { $0.name.hasSuffix(" interleaved") } == quantized)
-            #expect(own.count == 11 + 2 * quantized)
+            let units = own.count { $0.name.hasSuffix(" matrix unit") }
+            #expect(units == (kernels.name.hasSuffix("-amx") ? 11 : 0))
+            #expect(own.count == 11 + 2 * quantized + units)
         }
         for check in checks {
             #expect(check.passed, "\(check.name): \(check.worstError)")

@@ -6,6 +6,8 @@ import Transformer
 
 /// Logits of small random models against transformers in float32.
 @Suite struct FixtureLogitsTests {
+    static let hasMatrixUnit = AttentionKernels.best.name.hasSuffix("-amx")
+
     @Test(arguments: ModelFixture.all) func equalTransformers(fixture: ModelFixture) throws {
         let model = try fixture.model()
         let expected = try fixture.expected()
@@ -41,7 +43,8 @@ import Transformer
         for pieces in [[Int](repeating: 1, count: 48), [7, 1, 30, 2, 8]] {
             let cut = try model.allLogits(
                 tokens, pieces: pieces, attention: DenseAttention(model.cacheShape))
-            #expect(largestDifference(cut, whole) < 1e-4)
+            // A prompt of more than eight tokens is rounded to two bfloat16 a number where there is a matrix unit.
+            #expect(largestDifference(cut, whole) < (Self.hasMatrixUnit ? 1e-3 : 1e-4))
         }
     }
 

@@ -70,8 +70,9 @@ import Transformer
             #expect(row == 1000 + pieces.count / 256)
             pieces += logits
         }
-        // With float16 there is nothing to tell the meanings apart.
-        #expect(largestDifference(whole, pieces) < 1e-3)
+        // With float16 there is nothing to tell the meanings apart, but that a prompt may be rounded to two bfloat16 a number.
+        let tolerance: Float = FixtureLogitsTests.hasMatrixUnit ? 4e-3 : 1e-3
+        #expect(largestDifference(whole, pieces) < tolerance)
         // hidden, queries, output; keys, values, angles; normed; wide; logits; scratch
         let floats = 512 * (64 + 2 * 256 + 2 * 128 + 64 + 64 + 512) + 16 * 256
         #expect(afterPrompt <= 4 * floats + model.makeWorkspace().byteCount)

@@ -70,6 +70,11 @@ static void check_tiles(const struct problem *p, const struct iq_kernels *kernel
         found->dot_float(p->floats, HEAD_SIZE, 32, HEAD_SIZE, p->multipliers, 32, heads, a, HEAD_SIZE);
         expected->dot_float(p->floats, HEAD_SIZE, 32, HEAD_SIZE, p->multipliers, 32, heads, b, HEAD_SIZE);
         compare(kernels->name, "float32 values", a, b, heads * HEAD_SIZE, 2e-6);
+        if (found->dot_many) {
+            memset(a, 0, bytes);
+            found->dot_many(p->floats, HEAD_SIZE, 32, HEAD_SIZE, p->multipliers, 32, heads, a, HEAD_SIZE);
+            compare(kernels->name, "float32 values, matrix unit", a, b, heads * HEAD_SIZE, 2e-5);
+        }
     }
     memcpy(a, p->scores, sizeof p->scores);
     memcpy(b, p->scores, sizeof p->scores);
@@ -175,6 +180,19 @@ static void check_weights(const struct problem *p, const struct iq_kernels *kern
             // Rounded activations: 2^-16 of the largest, over what cancels.
             compare(kernels->name, name, a, b, WEIGHT_ROWS, integers ? 5e-4 : 2e-5);
             if (integers) check_panels(p, found, &product);
+        }
+        if (!kernels->weights->gemm_split) continue;
+        static _Alignas(64) float panel[IQ_GEMM_PANEL_FLOATS], groups[16 * (COLUMNS + 31)];
+        for (int interleaved = 0; interleaved < (found->integers ? 2 : 1); interleaved++) {
+            product = make_product(p, found, interleaved);
+            kernels->weights->split(p->activations, COLUMNS, 0, 1, COLUMNS, groups);
+            product.activations = groups;
+            product.output = a;
+            product.panel = panel;
+            product.is_interleaved = interleaved;
+            kernels->weights->gemm_split(found, &product);
+            snprintf(name, sizeof name, "weights %s matrix unit", found->name);
+            compare(kernels->name, name, a, b, WEIGHT_ROWS, 1e-4);
         }
     }
 }

@@ -94,7 +94,11 @@ struct iq_attention_kernels {
     // out[h·out_stride + lane] += Σ_{i<depth} x[h·x_stride + i] · values[i·value_stride + lane]. lanes % 16 == 0.
     void (*dot_float)(const float *values, size_t value_stride, size_t depth, size_t lanes, const float *x,
                       size_t x_stride, size_t heads, float *out, size_t out_stride);
-    // The same over float16 values.
+    // The same for many heads on a matrix unit: each number as a sum of two bfloat16, a product within 2^-15 of itself. NULL where
+    // there is none.
+    void (*dot_many)(const float *values, size_t value_stride, size_t depth, size_t lanes, const float *x,
+                     size_t x_stride, size_t heads, float *out, size_t out_stride);
+    // dot_float over float16 values.
     void (*dot_half)(const uint16_t *values, size_t value_stride, size_t depth, size_t lanes, const float *x,
                      size_t x_stride, size_t heads, float *out, size_t out_stride);
     // The same over packed codes, depth 32: [0] 2 bits, [1] 3 bits, [2] 4 bits, [3] 8 bits.
@@ -135,6 +139,10 @@ extern const struct iq_attention_kernels iq_attention_portable;
 extern const struct iq_attention_kernels iq_attention_avx2;
 // AVX-512 with VNNI: integer products; the rest is AVX2's.
 extern const struct iq_attention_kernels iq_attention_avx512;
+#if defined(__linux__)
+// With AMX for many queries.
+extern const struct iq_attention_kernels iq_attention_amx;
+#endif
 #elif defined(__aarch64__)
 extern const struct iq_attention_kernels iq_attention_neon;
 #endif

@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 struct iq_kernels {
-    const char *name;  // "portable", "avx2", "avx512", "neon"
+    const char *name;  // "portable", "avx2", "avx512", "avx512-amx", "neon"
     const struct iq_attention_kernels *attention;
     const struct iq_weight_kernels *weights;
 };

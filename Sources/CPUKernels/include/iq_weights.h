@@ -83,14 +83,14 @@ struct iq_product {
     size_t row_bytes;
     size_t columns;             // a multiple of the format's block
     size_t row_begin, row_end;  // of panels: begins with one, ends with one or with the matrix
-    const float *activations;   // vector 0: prepared for gemv, plain for gemm
+    const float *activations;   // vector 0: prepared for gemv, plain for gemm, split for gemm_split
     size_t activation_stride;   // floats from one vector to the next
     size_t count;
     float *output;              // of row 0 and vector 0
     size_t output_stride;       // floats from one vector to the next
     int accumulate;
-    int is_interleaved;         // gemm only: weights are panels
-    float *panel;               // gemm only: IQ_GEMM_PANEL_FLOATS floats of this thread, 64-byte aligned
+    int is_interleaved;         // gemm and gemm_split only: weights are panels
+    float *panel;               // gemm and gemm_split only: IQ_GEMM_PANEL_FLOATS floats of this thread, 64-byte aligned
 };
 
 struct iq_weight_format {
@@ -127,7 +127,8 @@ void iq_dequantize_panel_row(const struct iq_weight_format *format, const void *
 enum {
     IQ_GEMM_ROWS = 48,      // rows that one gemm call should span so that its panel stays in the second-level cache
     IQ_GEMM_COLUMNS = 256,  // columns that a panel spans at once, and that are summed in registers
-    IQ_GEMM_PANEL_FLOATS = IQ_GEMM_ROWS * IQ_GEMM_COLUMNS + 16 * 256,
+    IQ_SPLIT_ROWS = 96,     // the same of gemm_split
+    IQ_GEMM_PANEL_FLOATS = IQ_SPLIT_ROWS * IQ_GEMM_COLUMNS + 2 * 16 * IQ_GEMM_COLUMNS,
     IQ_WEIGHT_FORMATS = 11,
 };
 
@@ -137,7 +138,16 @@ struct iq_weight_kernels {
     void (*prepare)(uint32_t layout, const float *activations, size_t columns, float *prepared);
     // Unpacks a panel of rows once and multiplies it with many vectors.
     void (*gemm)(const struct iq_weight_format *format, const struct iq_product *product);
+    // The same on a matrix unit: each number as a sum of two bfloat16, a product within 2^-15 of itself. NULL where there is
+    // none. Its activations are what `split` made of them: vectors [first, first + count) of `activations`, first and,
+    // but for the last ones, count a multiple of 16. `groups` has iq_split_bytes(all vectors, columns), 64-byte aligned.
+    void (*split)(const float *activations, size_t stride, size_t first, size_t count, size_t columns, void *groups);
+    void (*gemm_split)(const struct iq_weight_format *format, const struct iq_product *product);
 };
+
+static inline size_t iq_split_bytes(size_t count, size_t columns) {
+    return (count + 15) / 16 * 16 * ((columns + 31) / 32 * 32) * 4;
+}
 
 // The format of a GGML type number, or NULL.
 const struct iq_weight_format *iq_weight_format(const struct iq_weight_kernels *kernels, uint32_t type);
@@ -145,6 +155,10 @@ const struct iq_weight_format *iq_weight_format(const struct iq_weight_kernels *
 extern const struct iq_weight_kernels iq_weights_portable;
 #if defined(__x86_64__)
 extern const struct iq_weight_kernels iq_weights_avx2;
+#if defined(__linux__)
+// AVX2's with AMX for many vectors.
+extern const struct iq_weight_kernels iq_weights_amx;
+#endif
 #endif
 
 #ifdef __cplusplus

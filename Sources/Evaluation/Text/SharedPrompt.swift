@@ -18,12 +18,15 @@ package final class SharedPrompt: AttentionStore {
 
     /// Fresh caches that hold the tokens, read in one pass.
     ///
+    /// - Parameter arithmetic: of the caches; the workspace has its own.
     /// - Throws: `PolicyError`, or `TransformerError.cancelled`.
     package static func read(
         _ tokens: [Int32], _ candidates: [CacheCandidate], model: LanguageModel,
-        workspace: Workspace? = nil, isCancelled: @Sendable () -> Bool
+        workspace: Workspace? = nil, arithmetic: ProductArithmetic = .integer,
+        isCancelled: @Sendable () -> Bool
     ) throws -> [SequenceCache] {
         let caches = try candidates.map { try $0.makeCache(for: model) }
+        for cache in caches { cache.arithmetic = arithmetic }
         if !tokens.isEmpty, !caches.isEmpty {
             try model.transformer.run(
                 tokens: tokens, attention: SharedPrompt(caches), meaning: .prompt, logits: .none,

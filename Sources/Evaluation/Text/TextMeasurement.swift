@@ -55,6 +55,8 @@ public struct TextMeasurement: Sendable {
         var base = Tally()
         let clock = ContinuousClock()
         let workspace = model.transformer.makeWorkspace()
+        // As Perplexity: losses are of the cache's numbers, not of this processor's shortcuts.
+        workspace.arithmetic = .float
         let vocabulary = model.configuration.vocabularySize
         let first = options.scoredFrom ?? options.prefill
         let chunk = LogitReference.capacity(vocabulary: vocabulary, most: Workspace.chunk)
@@ -66,7 +68,7 @@ public struct TextMeasurement: Sendable {
             var start = options.prefill - 1
             let read = try SharedPrompt.read(
                 Array(window[..<start]), [.reference] + others, model: model,
-                workspace: workspace, isCancelled: isCancelled)
+                workspace: workspace, arithmetic: .float, isCancelled: isCancelled)
             reference = read[0]
             caches = Array(read[1...])
             while start < window.count - 1 {

@@ -77,9 +77,12 @@ extension TransformerModel {
         var last: SequenceCache?
         var ranges = RangeStatistics()
         let workspace = makeWorkspace()
+        // Losses are of the cache's numbers, not of this processor's shortcuts.
+        workspace.arithmetic = .float
         for offset in options.offsets {
             let cache = try SequenceCache(
                 shape: cacheShape, policy: policy, calibration: calibration, workers: workers)
+            cache.arithmetic = .float
             var window = Array(tokens[offset..<offset + options.context])
             if let beginning { window[0] = beginning }
             let first = options.scoredFrom ?? options.prefill

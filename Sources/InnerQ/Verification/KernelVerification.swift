@@ -16,6 +16,7 @@ public enum KernelVerification {
             for arithmetic in ProductArithmetic.allCases {
                 checks += tiles(kernels, arithmetic)
             }
+            if kernels.table.pointee.dot_many != nil { checks.append(manyHeads(kernels)) }
             progress("\(kernels.name): table codes")
             checks += coarse(kernels)
             checks += lookups(kernels)
@@ -123,6 +124,41 @@ public enum KernelVerification {
             }
             check.record(out, expected: expected)
         }
+    }
+
+    /// Decoded tiles times many heads on a matrix unit: errors relative to Σ|x||v|, of which each is off by 2^−15 at most.
+    private static func manyHeads(_ kernels: AttentionKernels) -> VerificationCheck {
+        var check = VerificationCheck(
+            name: "\(kernels.name) tile matrix unit", tolerance: WeightVerification.splitTolerance)
+        var numbers = SplitMix64(seed: 3)
+        for d in headSizes + [272] {
+            for (rows, lanes) in [(d, 32), (32, d)] {
+                for heads in [1, 12, 16, 33, 96] {
+                    let stride = rows + 5
+                    let values = (0..<rows * lanes).map { _ in numbers.normal() }
+                    let x = (0..<heads * stride).map { _ in numbers.normal() }
+                    let start = (0..<heads * lanes).map { _ in numbers.normal() }
+                    var out = start
+                    kernels.table.pointee.dot_many(
+                        values, lanes, rows, lanes, x, stride, heads, &out, lanes)
+                    check.cases += 1
+                    for h in 0..<heads {
+                        for lane in 0..<lanes {
+                            var (sum, size) = (Double(start[h * lanes + lane]), 0.0)
+                            size = abs(sum)
+                            for row in 0..<rows {
+                                let term =
+                                    Double(x[h * stride + row]) * Double(values[row * lanes + lane])
+                                sum += term
+                                size += abs(term)
+                            }
+                            check.record(abs(Double(out[h * lanes + lane]) - sum) / size)
+                        }
+                    }
+                }
+            }
+        }
+        return check
     }
 
     private static func softmax(_ kernels: AttentionKernels) -> VerificationCheck {

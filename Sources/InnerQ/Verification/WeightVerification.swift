@@ -12,6 +12,8 @@ public enum WeightVerification {
     /// Activations rounded to 16 bits are off by 2^−16 of a block's largest at most, and the largest of 256 normal numbers is
     /// about four times the mean magnitude.
     static let integerTolerance = 1e-4
+    /// Each product is within 2^−15 of itself.
+    static let splitTolerance = 0x1p-15
     /// Vectors of a product: what decoding, speculative steps and prompts ask for.
     static let counts = [1, 2, 3, 7, 8, 33]
 
@@ -22,6 +24,16 @@ public enum WeightVerification {
         case panels
         /// Interleaved rows, activations as integers.
         case integer
+        /// Both as sums of two bfloat16, on a matrix unit.
+        case split
+
+        var tolerance: Double {
+            switch self {
+            case .rows, .panels: WeightVerification.tolerance
+            case .integer: integerTolerance
+            case .split: splitTolerance
+            }
+        }
     }
 
     /// Runs all checks.
@@ -36,6 +48,10 @@ public enum WeightVerification {
             for type in WeightType.allCases {
                 progress("\(name): \(type) weights")
                 checks.append(check(kernels, type, .rows, name: "\(name) weights \(type)"))
+                if kernels.pointee.gemm_split != nil {
+                    checks.append(
+                        check(kernels, type, .split, name: "\(name) weights \(type) matrix unit"))
+                }
                 guard iq_weight_format(kernels, type.rawValue)?.pointee.integers != nil else {
                     continue
                 }
@@ -52,8 +68,7 @@ public enum WeightVerification {
         _ kernels: UnsafePointer<iq_weight_kernels>, _ type: WeightType,
         _ products: Products, name: String
     ) -> VerificationCheck {
-        var check = VerificationCheck(
-            name: name, tolerance: products == .integer ? integerTolerance : tolerance)
+        var check = VerificationCheck(name: name, tolerance: products.tolerance)
         guard let format = iq_weight_format(kernels, type.rawValue) else {
             check.note = "missing"
             return check
@@ -76,17 +91,25 @@ public enum WeightVerification {
                 problem.interleave(format)
                 problem.comparePanels(format, &check)
             case .integer: problem.interleave(format)
+            case .split: if format.pointee.integers != nil { problem.interleave(format) }
             }
             for count in counts {
                 let isFew = count <= MatrixScratch.maximumPreparedVectors
-                if products != .panels, isFew {
+                if products == .rows || products == .integer, isFew {
                     problem.compareFewVectors(
                         kernels, format, products == .rows ? .float : .integer, count: count, &check
                     )
                 }
-                if products != .integer {
+                if products == .rows || products == .panels {
                     problem.compareManyVectors(
                         kernels, format, isInterleaved: products == .panels, count: count, &check)
+                }
+                if products == .split {
+                    for isInterleaved in format.pointee.integers == nil ? [false] : [false, true] {
+                        problem.compareManyVectors(
+                            kernels, format, isInterleaved: isInterleaved, isSplit: true,
+                            count: count, &check)
+                    }
                 }
             }
         }
@@ -257,17 +280,27 @@ private final class WeightProblem {
 
     func compareManyVectors(
         _ kernels: UnsafePointer<iq_weight_kernels>, _ format: UnsafePointer<iq_weight_format>,
-        isInterleaved: Bool, count: Int, _ check: inout VerificationCheck
+        isInterleaved: Bool, isSplit: Bool = false, count: Int, _ check: inout VerificationCheck
     ) {
         let panel = Self.floats(Int(IQ_GEMM_PANEL_FLOATS))
-        defer { UnsafeMutableRawPointer(panel).deallocate() }
+        let groups = Self.floats(iq_split_bytes(count, columns) / 4)
+        defer {
+            UnsafeMutableRawPointer(panel).deallocate()
+            UnsafeMutableRawPointer(groups).deallocate()
+        }
         compare(count: count, &check) { product in
             product.panel = panel
             if isInterleaved {
                 product.weights = UnsafeRawPointer(panels)
                 product.is_interleaved = 1
             }
-            kernels.pointee.gemm(format, &product)
+            guard isSplit else {
+                kernels.pointee.gemm(format, &product)
+                return
+            }
+            kernels.pointee.split(activations, columns, 0, count, columns, groups)
+            product.activations = UnsafePointer(groups)
+            kernels.pointee.gemm_split(format, &product)
         }
     }
 

@@ -26,11 +26,13 @@ extension LayerAttention {
         /// Of them, those of the key tile, which comes first.
         let sealedKeyBytes: Int
 
-        /// - Parameter pages: of the cache, which must not change meanwhile.
+        /// - Parameters:
+        ///   - pages: of the cache, which must not change meanwhile.
+        ///   - splits: whether products of many queries may go to a matrix unit.
         init(
             cache: LayerCache, kernels: UnsafePointer<iq_attention_kernels>,
-            arithmetic: ProductArithmetic, pages: CachePages, queries: UnsafePointer<Float>,
-            output: UnsafeMutablePointer<Float>, firstPosition: Int
+            arithmetic: ProductArithmetic, splits: Bool, pages: CachePages,
+            queries: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, firstPosition: Int
         ) {
             self.cache = cache
             self.queries = queries
@@ -45,13 +47,13 @@ extension LayerAttention {
             headSize = cache.shape.headSize
             ratio = cache.shape.groupRatio
             queryHeads = cache.shape.queryHeads
-            keys = BodyProducts(.keys, cache, kernels, arithmetic)
-            values = BodyProducts(.values, cache, kernels, arithmetic)
+            keys = BodyProducts(.keys, cache, kernels, arithmetic, splits: splits)
+            values = BodyProducts(.values, cache, kernels, arithmetic, splits: splits)
             width = headSize * (1 + values.turnedSpaces)
             rawKeys = TileProducts(
-                cache.rawKeyLayout, kernels: kernels, arithmetic: arithmetic)
+                cache.rawKeyLayout, kernels: kernels, arithmetic: arithmetic, splits: splits)
             rawValues = TileProducts(
-                cache.rawValueLayout, kernels: kernels, arithmetic: arithmetic)
+                cache.rawValueLayout, kernels: kernels, arithmetic: arithmetic, splits: splits)
         }
 
         /// Numbers of the tiles that a block of queries sees: sink pages first, then body and recent.

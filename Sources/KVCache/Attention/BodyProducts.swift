@@ -12,16 +12,19 @@ struct BodyProducts {
     private let page: PageLayout
     private let turns: RotaryTurns?
     private let kernels: UnsafePointer<iq_attention_kernels>
+    private let dotDecoded: DecodedProduct
     /// Spaces besides the head's own in which queries or sums of values are: 1 for a rotation, 2 with a residual.
     let turnedSpaces: Int
 
     init(
         _ tensor: CacheTensor, _ cache: LayerCache,
-        _ kernels: UnsafePointer<iq_attention_kernels>, _ arithmetic: ProductArithmetic
+        _ kernels: UnsafePointer<iq_attention_kernels>, _ arithmetic: ProductArithmetic,
+        splits: Bool
     ) {
         page = cache.pageLayout
         turns = tensor == .keys ? cache.turns : nil
         self.kernels = kernels
+        dotDecoded = DecodedProduct(kernels, splits: splits && arithmetic == .integer)
         let isKeys = tensor == .keys
         let layout = isKeys ? page.keys : page.values
         let headSize = cache.shape.headSize
@@ -32,10 +35,13 @@ struct BodyProducts {
                     headSize: headSize, kernels: kernels))
             turnedSpaces = 0
         } else if let quantizer = isKeys ? cache.keyRotation : cache.valueRotation {
-            kind = .rotated(RotatedProducts(quantizer, layout: layout, kernels: kernels))
+            kind = .rotated(
+                RotatedProducts(
+                    quantizer, layout: layout, kernels: kernels, dotDecoded: dotDecoded))
             turnedSpaces = quantizer.format.hasResidual ? 2 : 1
         } else {
-            kind = .tiles(TileProducts(layout, kernels: kernels, arithmetic: arithmetic))
+            kind = .tiles(
+                TileProducts(layout, kernels: kernels, arithmetic: arithmetic, splits: splits))
             turnedSpaces = 0
         }
     }
@@ -103,7 +109,7 @@ struct BodyProducts {
             products.decode(
                 keys, start + page.keySideOffset, head: head, into: decoded, scratch: scratch)
             if let turns { turn(decoded, turns, tile) }
-            kernels.pointee.dot_float(
+            dotDecoded(
                 decoded, TileLayout.tokens, page.keys.rows, TileLayout.tokens, queries, stride,
                 rows, out, outStride)
         }
@@ -168,7 +174,7 @@ struct BodyProducts {
                     outStride: outStride, scratch: scratch)
             } else {
                 products.decode(values, side, head: head, into: decoded, scratch: scratch)
-                kernels.pointee.dot_float(
+                dotDecoded(
                     decoded, page.values.lanes, TileLayout.tokens, page.values.lanes, weights,
                     stride, rows, out, outStride)
             }
@@ -190,7 +196,7 @@ extension TileProducts {
                 scratch: scratch)
         } else {
             decode(tile, into: decoded, scratch: scratch)
-            kernels.pointee.dot_float(
+            dotDecoded(
                 decoded, layout.lanes, layout.rows, layout.lanes, x, xStride, rows, out, outStride)
         }
     }

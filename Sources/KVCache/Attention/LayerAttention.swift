@@ -68,10 +68,13 @@ package final class LayerAttention {
         let sealedBefore = cache.sealedTiles
         cache.append(keys: keys, values: values, count: count)
         cache.watch(queries: queries, position: before, count: count)
-        if meaning == .decode { cache.seal(visibleFrom: cache.schedule.firstVisible(at: before)) }
+        if meaning == .decode {
+            cache.seal(visibleFrom: cache.schedule.firstVisible(at: before))
+        }
         cache.withPages { pages in
             let pass = Pass(
-                cache: cache, kernels: kernels, arithmetic: arithmetic, pages: pages,
+                cache: cache, kernels: kernels, arithmetic: arithmetic, splits: meaning == .prompt,
+                pages: pages,
                 queries: queries, output: output, firstPosition: before)
             if count == 1 {
                 let sealed = meaning == .prompt ? sealedBefore : cache.sealedTiles

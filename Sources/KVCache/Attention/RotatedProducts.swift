@@ -13,16 +13,18 @@ struct RotatedProducts {
     private let kernels: UnsafePointer<iq_attention_kernels>
     private let lookup: iq_lookup_fn
     private let dotLookup: iq_dot_lookup_fn
+    private let dotDecoded: DecodedProduct
     private let table: [Float]
     /// Of the 1-bit residual: √(π/2) / d.
     private let residualFactor: Float
 
     init(
         _ quantizer: RotatedQuantizer, layout: TileLayout,
-        kernels: UnsafePointer<iq_attention_kernels>
+        kernels: UnsafePointer<iq_attention_kernels>, dotDecoded: DecodedProduct
     ) {
         self.layout = layout
         self.kernels = kernels
+        self.dotDecoded = dotDecoded
         hasResidual = quantizer.format.hasResidual
         (lookup, dotLookup) = kernels.pointee.lookups(bits: quantizer.format.levelBits)
         table = quantizer.decoded
@@ -78,7 +80,7 @@ struct RotatedProducts {
             for row in 0..<layout.rows {
                 for token in 0..<tokens { decoded[row * tokens + token] *= norms[token] }
             }
-            kernels.pointee.dot_float(
+            dotDecoded(
                 decoded, tokens, layout.rows, tokens, queries, stride, heads, out, outStride)
             return
         }
@@ -159,7 +161,7 @@ struct RotatedProducts {
                 scratch, tokens, heads, out, outStride)
         } else {
             decode(words, table, lookup, bits: bits, into: decoded, scratch + heads * tokens)
-            kernels.pointee.dot_float(
+            dotDecoded(
                 decoded, layout.lanes, tokens, layout.lanes, scratch, tokens, heads, out,
                 outStride)
         }

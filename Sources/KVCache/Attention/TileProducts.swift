@@ -8,16 +8,20 @@ package struct TileProducts {
     let dotIntegers: iq_dot_integers_fn?
     let dotRun: iq_dot_run_fn?
     private let unpack: iq_unpack_fn?
+    let dotDecoded: DecodedProduct
     let mode: Int32
     let bias: Float
 
-    /// - Parameter arithmetic: of products with codes.
+    /// - Parameters:
+    ///   - arithmetic: of products with codes.
+    ///   - splits: whether products of many rows may go to a matrix unit.
     package init(
         _ layout: TileLayout, kernels: UnsafePointer<iq_attention_kernels>,
-        arithmetic: ProductArithmetic
+        arithmetic: ProductArithmetic, splits: Bool = false
     ) {
         self.layout = layout
         self.kernels = kernels
+        dotDecoded = DecodedProduct(kernels, splits: splits && arithmetic == .integer)
         guard let grouped = layout.format.grouped else {
             dotCodes = nil
             dotIntegers = nil

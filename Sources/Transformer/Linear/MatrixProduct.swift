@@ -6,7 +6,7 @@ internal import Threading
 ///
 /// Up to ``MatrixScratch/maximumPreparedVectors`` vectors: gemv, which reads each weight once and decodes it in
 /// registers; interleaved rows take activations as integers. More: gemm, which unpacks 48 rows at a time to float32 and
-/// multiplies them with all vectors.
+/// multiplies them with all vectors; on a matrix unit, 96 rows and the vectors as sums of two bfloat16.
 struct MatrixProduct {
     let parts: UnsafeBufferPointer<MatrixPart>
     let rows: Int
@@ -28,6 +28,8 @@ struct MatrixProduct {
         guard count > 0 else { return }
         if count <= MatrixScratch.maximumPreparedVectors {
             runFewVectors(workers: workers, scratch: scratch)
+        } else if let split = scratch.split, scratch.splitsVectors, scratch.arithmetic == .integer {
+            runSplitVectors(workers: workers, scratch: scratch, split: split)
         } else {
             runManyVectors(workers: workers, scratch: scratch)
         }
@@ -70,6 +72,42 @@ struct MatrixProduct {
                 context.assumingMemoryBound(to: MatrixTasks.self).pointee
                     .multiplyMany(task: task, worker: worker)
             }
+        }
+    }
+
+    /// Rounds of as many vectors as there is room for: they are split by all workers, then meet the rows.
+    private func runSplitVectors(
+        workers: WorkerPool, scratch: MatrixScratch, split: UnsafeMutableRawPointer
+    ) {
+        let kernels = iq_kernels().pointee.weights!
+        let chunk = rowsPerTask(
+            granularity: 32, most: Int(IQ_SPLIT_ROWS), workers: workers.threads)
+        var first = 0
+        while first < count {
+            let round = MatrixProduct(
+                parts: parts, rows: rows, columns: columns,
+                activations: activations + first * activationStride,
+                activationStride: activationStride,
+                count: min(MatrixScratch.splitVectors, count - first),
+                output: output + first * outputStride, outputStride: outputStride,
+                accumulate: accumulate)
+            let tasks = MatrixTasks(
+                product: round, chunk: chunk, kernels: kernels, vectors: scratch.vectors,
+                panels: scratch.panels, arithmetic: .integer, split: split)
+            withUnsafePointer(to: tasks) { tasks in
+                workers.run(
+                    count: (round.count + MatrixTasks.splitGroup - 1) / MatrixTasks.splitGroup,
+                    context: tasks
+                ) { context, task, _ in
+                    context.assumingMemoryBound(to: MatrixTasks.self).pointee.split(task: task)
+                }
+                workers.run(count: taskCount(chunk: chunk), context: tasks) {
+                    context, task, worker in
+                    context.assumingMemoryBound(to: MatrixTasks.self).pointee
+                        .multiplySplit(task: task, worker: worker)
+                }
+            }
+            first += round.count
         }
     }
 
@@ -121,6 +159,11 @@ private struct MatrixTasks {
     let vectors: PreparedVectors
     let panels: GemmPanels
     let arithmetic: ProductArithmetic
+    /// The vectors, split for a matrix unit.
+    var split: UnsafeMutableRawPointer? = nil
+
+    /// Vectors that are split at once.
+    static let splitGroup = 32
 
     func multiplyFew(task: Int) {
         var (part, job) = product.job(task: task, chunk: chunk)
@@ -139,12 +182,30 @@ private struct MatrixTasks {
     }
 
     func multiplyMany(task: Int, worker: Int) {
+        var (part, job) = unpackingJob(task: task, worker: worker)
+        kernels.pointee.gemm(part.format, &job)
+    }
+
+    func split(task: Int) {
+        let first = task * Self.splitGroup
+        kernels.pointee.split(
+            product.activations, product.activationStride, first,
+            min(Self.splitGroup, product.count - first), product.columns, split)
+    }
+
+    func multiplySplit(task: Int, worker: Int) {
+        var (part, job) = unpackingJob(task: task, worker: worker)
+        job.activations = UnsafeRawPointer(split!).assumingMemoryBound(to: Float.self)
+        kernels.pointee.gemm_split(part.format, &job)
+    }
+
+    private func unpackingJob(task: Int, worker: Int) -> (part: MatrixPart, product: iq_product) {
         var (part, job) = product.job(task: task, chunk: chunk)
         job.panel = panels.panel(worker: worker)
         if let interleaved = part.panels {
             job.weights = interleaved
             job.is_interleaved = 1
         }
-        kernels.pointee.gemm(part.format, &job)
+        return (part, job)
     }
 }

@@ -14,13 +14,21 @@ package final class MatrixScratch {
     /// The most threads that it serves.
     package let workers: Int
 
+    /// Vectors that are split for a matrix unit at once: enough that unpacking weights for them costs little.
+    static let splitVectors = 512
+
     /// Of products with up to ``maximumPreparedVectors`` vectors.
     package var arithmetic = ProductArithmetic.integer
+    /// Whether more vectors may be split for a matrix unit: those of a prompt.
+    package var splitsVectors = false
 
     private static let alignment = 128
     private let memory: UnsafeMutableRawPointer
     let vectors: PreparedVectors
     let panels: GemmPanels
+    /// Room for ``splitVectors`` vectors as the matrix unit takes them; `nil` where there is none. Its pages are used by
+    /// prompts only.
+    let split: UnsafeMutableRawPointer?
     /// Bytes allocated.
     package let byteCount: Int
 
@@ -36,11 +44,15 @@ package final class MatrixScratch {
         let stride = (iq_prepared_floats(columns) + 31) / 32 * 32
         let vectorBytes =
             4 * stride * Self.maximumPreparedVectors * PreparedVectors.layouts
-        byteCount = vectorBytes + workers * GemmPanels.panelBytes
+        let panelBytes = workers * GemmPanels.panelBytes
+        let hasUnit = iq_kernels().pointee.weights.pointee.gemm_split != nil
+        let splitBytes = hasUnit ? iq_split_bytes(Self.splitVectors, columns) : 0
+        byteCount = vectorBytes + panelBytes + splitBytes
         memory = .allocate(byteCount: byteCount, alignment: Self.alignment)
         vectors = PreparedVectors(
             memory: memory.bindMemory(to: Float.self, capacity: vectorBytes / 4), stride: stride)
         panels = GemmPanels(memory: memory + vectorBytes)
+        split = hasUnit ? memory + vectorBytes + panelBytes : nil
     }
 
     deinit { memory.deallocate() }
