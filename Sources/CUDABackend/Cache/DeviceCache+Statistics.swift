@@ -23,10 +23,8 @@ extension DeviceCache {
         let row = shape.queryHeads * shape.headSize
         let numbers = try read(address, count: count * row, as: Float.self)
         numbers.withUnsafeBufferPointer {
-            for token in 0..<count {
-                states[layer].normalizer?.watch(
-                    queries: $0.baseAddress! + token * row, ratio: shape.groupRatio)
-            }
+            states[layer].normalizer?.watch(
+                queries: $0.baseAddress!, count: count, ratio: shape.groupRatio, workers: nil)
         }
     }
 
@@ -42,20 +40,16 @@ extension DeviceCache {
         let skip = place.policy.keyNormalization?.skipsSink == true ? schedule.sink : 0
         keys.withUnsafeBufferPointer { keys in
             for head in 0..<kvHeads {
+                let tiles = (0..<keys.count / (kvHeads * tileSize)).map { tile in
+                    KeyNormalizer.Tile(
+                        firstToken: tile < place.sinkTiles
+                            ? tile * TileLayout.tokens
+                            : schedule.firstToken(ofTile: tile - place.sinkTiles),
+                        keys: keys.baseAddress! + (tile * kvHeads + head) * tileSize)
+                }
                 states[layer].normalizer?.fix(
                     head: head, skip: skip, count: count,
-                    queryCount: count * place.shape.groupRatio
-                ) { token, channel in
-                    let index = token < schedule.sink ? token : token - schedule.sink
-                    let tile =
-                        index / TileLayout.tokens
-                        + (token < schedule.sink ? 0 : place.sinkTiles)
-                    let start = (tile * kvHeads + head) * tileSize
-                    return Float(
-                        Float16(
-                            bitPattern: keys[
-                                start + channel * TileLayout.tokens + index % TileLayout.tokens]))
-                }
+                    queryCount: count * place.shape.groupRatio, tiles: tiles)
             }
         }
         try uploadNormalizer(layer: layer)

@@ -67,9 +67,9 @@ package final class LayerAttention {
         let before = cache.tokenCount
         let sealedBefore = cache.sealedTiles
         cache.append(keys: keys, values: values, count: count)
-        cache.watch(queries: queries, position: before, count: count)
+        cache.watch(queries: queries, position: before, count: count, workers: workers)
         if meaning == .decode {
-            cache.seal(visibleFrom: cache.schedule.firstVisible(at: before))
+            cache.seal(visibleFrom: cache.schedule.firstVisible(at: before), workers: workers)
         }
         cache.withPages { pages in
             let pass = Pass(
@@ -87,7 +87,8 @@ package final class LayerAttention {
             }
         }
         if meaning == .prompt {
-            cache.seal(visibleFrom: cache.schedule.firstVisible(at: cache.tokenCount))
+            cache.seal(
+                visibleFrom: cache.schedule.firstVisible(at: cache.tokenCount), workers: workers)
         }
         cache.release()
     }

@@ -1,3 +1,6 @@
+import CPUKernels
+import Threading
+
 /// Rounding of keys with error feedback.
 ///
 /// A key's rounding error e changes the score of query q by q·e, so what matters is eᵀHe with H = E[q qᵀ], and not
@@ -25,20 +28,29 @@ package struct KeyFeedback {
 
     var byteCount: Int { factors.count * 4 }
 
-    /// Adds one token's queries, `[KV head][query head of the group][channel]`.
-    mutating func watch(queries: UnsafePointer<Float>, ratio: Int) {
-        let (headSize, perHead) = (headSize, perHead)
+    /// Adds the queries of `count` tokens, `[token][KV head][query head of the group][channel]`, one after the other.
+    mutating func watch(
+        queries: UnsafePointer<Float>, count: Int, ratio: Int, workers: WorkerPool?
+    ) {
+        let perHead = perHead
+        let heads = factors.count / perHead
+        let watched = WatchedQueries(
+            queries: queries, count: count, ratio: ratio, heads: heads, headSize: headSize)
         factors.withUnsafeMutableBufferPointer { factors in
-            for head in 0..<factors.count / perHead {
-                for member in 0..<ratio {
-                    let query = queries + (head * ratio + member) * headSize
-                    var row = factors.baseAddress! + head * perHead
-                    for i in 0..<headSize {
-                        let value = query[i]
-                        for j in 0...i { row[j] += value * query[j] }
-                        row += i + 1
-                    }
+            let sums = factors.baseAddress!
+            let blocks = watched.rowBlocks
+            guard let workers else {
+                for task in 0..<heads * blocks {
+                    watched.add(
+                        task / blocks, block: task % blocks, to: sums + task / blocks * perHead)
                 }
+                return
+            }
+            workers.run(count: heads * blocks) { task, _ in
+                // The longest rows first.
+                watched.add(
+                    task / blocks, block: blocks - 1 - task % blocks,
+                    to: sums + task / blocks * perHead)
             }
         }
     }
@@ -82,48 +94,135 @@ package struct KeyFeedback {
     }
 
     /// Quantizes a normalized key tile `[channel][32 tokens]`, groups along channels.
+    ///
+    /// Tokens do not meet each other, so that each step is one of all 32: their codes of a channel, then their errors
+    /// times L into the channels below.
     package func encode(
         head: Int, _ values: UnsafePointer<Float>, layout: TileLayout,
         into tile: UnsafeMutableRawPointer
     ) {
         guard let grouped = layout.format.grouped, layout.isInner else { return }
-        let quantizer = GroupQuantizer(grouped)
         let n = headSize
         let lanes = layout.lanes
         tile.initializeMemory(as: UInt8.self, repeating: 0, count: layout.byteCount)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: n + 32) { targets in
-            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { codes in
-                let targets = targets.baseAddress!
-                let group = targets + n
-                let codes = codes.baseAddress!
-                factors.withUnsafeBufferPointer { factors in
-                    for lane in 0..<lanes {
-                        for channel in 0..<n { targets[channel] = values[channel * lanes + lane] }
-                        for block in (0..<layout.rowBlocks).reversed() {
-                            let count = layout.rowCount(inBlock: block)
-                            // The scale comes from the values as they are; feedback moves codes only.
-                            for i in 0..<count {
-                                group[i] = values[(32 * block + i) * lanes + lane]
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: (n + 1) * lanes) { room in
+            let targets = room.baseAddress!
+            let errors = targets + n * lanes
+            targets.update(from: values, count: n * lanes)
+            withUnsafeTemporaryAllocation(of: GroupScale.self, capacity: lanes) { scales in
+                withUnsafeTemporaryAllocation(of: UInt8.self, capacity: lanes) { codes in
+                    let codes = codes.baseAddress!
+                    for block in (0..<layout.rowBlocks).reversed() {
+                        // Scales come from the values as they are; feedback moves codes only.
+                        Self.scales(values, grouped, layout, block, into: tile, scales, codes)
+                        let count = layout.rowCount(inBlock: block)
+                        for channel in (32 * block..<32 * block + count).reversed() {
+                            let target = targets + channel * lanes
+                            let value = values + channel * lanes
+                            for lane in 0..<lanes {
+                                let scale = scales[lane]
+                                let code = scale.nearest(to: target[lane], format: grouped)
+                                codes[lane] = code
+                                errors[lane] =
+                                    value[lane] - scale.value(of: code, bias: grouped.bias)
                             }
-                            let scale = quantizer.encode(group, count: count, codes: codes)
-                            layout.setScale(scale, tile, group: block * lanes + lane)
-                            for i in (0..<count).reversed() {
-                                let channel = 32 * block + i
-                                let code = scale.nearest(to: targets[channel], format: grouped)
-                                layout.setCode(code, tile, row: channel, lane: lane)
-                                let error =
-                                    values[channel * lanes + lane]
-                                    - scale.value(of: code, bias: grouped.bias)
-                                let row =
-                                    factors.baseAddress! + head * perHead
-                                    + channel * (channel + 1) / 2
-                                for j in 0..<channel { targets[j] += row[j] * error }
-                            }
+                            layout.setRow(codes, tile, row: channel)
+                            add(errors, lanes, head: head, channel: channel, to: targets)
                         }
                     }
                 }
             }
         }
+    }
+
+    /// Scales of all tokens in one block of channels, stored and as they will be used.
+    ///
+    /// - Parameter codes: room for a group's.
+    private static func scales(
+        _ values: UnsafePointer<Float>, _ format: GroupedFormat, _ layout: TileLayout, _ block: Int,
+        into tile: UnsafeMutableRawPointer, _ scales: UnsafeMutableBufferPointer<GroupScale>,
+        _ codes: UnsafeMutablePointer<UInt8>
+    ) {
+        let quantizer = GroupQuantizer(format)
+        let (lanes, count) = (layout.lanes, layout.rowCount(inBlock: block))
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { group in
+            for lane in 0..<lanes {
+                for i in 0..<count { group[i] = values[(32 * block + i) * lanes + lane] }
+                let scale = quantizer.encode(group.baseAddress!, count: count, codes: codes)
+                layout.setScale(scale, tile, group: block * lanes + lane)
+                (scales.baseAddress! + lane).initialize(to: scale)
+            }
+        }
+    }
+
+    /// `targets[j] += L[channel][j] · errors`, for the channels j below.
+    @inline(__always)
+    private func add(
+        _ errors: UnsafePointer<Float>, _ lanes: Int, head: Int, channel: Int,
+        to targets: UnsafeMutablePointer<Float>
+    ) {
+        factors.withUnsafeBufferPointer { factors in
+            let row = factors.baseAddress! + head * perHead + channel * (channel + 1) / 2
+            for j in 0..<channel {
+                let target = targets + j * lanes
+                let factor = row[j]
+                for lane in 0..<lanes { target[lane] += factor * errors[lane] }
+            }
+        }
+    }
+}
+
+/// Queries of which products are summed.
+private struct WatchedQueries {
+    let queries: UnsafePointer<Float>
+    let count: Int
+    let ratio: Int
+    let heads: Int
+    let headSize: Int
+
+    private static let rowsPerBlock = 16
+    private static let queriesPerStep = 32
+
+    /// Parts of a triangle.
+    var rowBlocks: Int { (headSize + Self.rowsPerBlock - 1) / Self.rowsPerBlock }
+
+    /// Adds q_i·q_j of the queries of a KV head to a block of rows of the triangle `sums`: each sum query after query.
+    func add(_ head: Int, block: Int, to sums: UnsafeMutablePointer<Float>) {
+        let first = block * Self.rowsPerBlock
+        let rows = min(headSize, first + Self.rowsPerBlock) - first
+        // As many columns as the longest row has, in whole vectors of the kernel.
+        let columns = (first + rows + 15) / 16 * 16
+        let steps = Self.queriesPerStep
+        let size = columns * (steps + rows) + rows * steps
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: size) { room in
+            let values = room.baseAddress!
+            let dense = values + steps * columns
+            let turned = dense + rows * columns
+            values.initialize(repeating: 0, count: size)
+            for row in 0..<rows {
+                let i = first + row
+                (dense + row * columns).update(from: sums + i * (i + 1) / 2, count: i + 1)
+            }
+            let dot = AttentionKernels.best.table.pointee.dot_float!
+            let all = count * ratio
+            for start in stride(from: 0, to: all, by: steps) {
+                let count = min(steps, all - start)
+                for place in 0..<count {
+                    let query = query(start + place, head)
+                    (values + place * columns).update(from: query, count: min(columns, headSize))
+                    for row in 0..<rows { turned[row * steps + place] = query[first + row] }
+                }
+                dot(values, columns, count, columns, turned, steps, rows, dense, columns)
+            }
+            for row in 0..<rows {
+                let i = first + row
+                (sums + i * (i + 1) / 2).update(from: dense + row * columns, count: i + 1)
+            }
+        }
+    }
+
+    private func query(_ index: Int, _ head: Int) -> UnsafePointer<Float> {
+        queries + ((index / ratio * heads + head) * ratio + index % ratio) * headSize
     }
 }
 
@@ -134,12 +233,12 @@ extension GroupScale {
         if isAsymmetric {
             let bits =
                 format.mode == .hybrid && format.levels == .official ? format.bits - 1 : format.bits
-            let level = ((value - zero) / magnitude).rounded(.toNearestOrEven)
-            return UInt8(min(max(0, level), Float((1 << bits) - 1)))
+            let level = min(max(0, (value - zero) / magnitude), Float((1 << bits) - 1))
+            return UInt8(level.nearestInteger)
         }
         let half = 1 << (format.bits - 1)
         let lowest = -format.bias
-        let level = (value / (isNegative ? -magnitude : magnitude)).rounded(.toNearestOrEven)
-        return UInt8(Int(min(max(Float(lowest), level), Float(half - 1))) - lowest)
+        let level = value / (isNegative ? -magnitude : magnitude)
+        return UInt8(Int(min(max(Float(lowest), level), Float(half - 1)).nearestInteger) - lowest)
     }
 }

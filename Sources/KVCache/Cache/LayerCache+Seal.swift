@@ -1,16 +1,38 @@
 import CPUKernels
+import Threading
 
 extension LayerCache {
-    /// Quantizes a float16 page.
-    ///
-    /// - Parameter tile: its number, from which RoPE's positions follow.
-    func quantize(_ raw: UnsafeRawPointer, tile: Int, into page: UnsafeMutableRawPointer) {
-        let d = shape.headSize
-        let size = d * TileLayout.tokens
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: shape.kvHeads * size) { values in
+    /// A float16 page to quantize into a page of the body.
+    struct Sealing {
+        let raw: UnsafeRawPointer
+        /// Number of the tile, from which RoPE's positions follow.
+        let tile: Int
+        let page: UnsafeMutableRawPointer
+    }
+
+    /// Quantizes float16 pages: each head of each by itself, where ranges and statistics are not shared.
+    func quantize(_ pages: [Sealing], workers: WorkerPool?) {
+        let heads = shape.kvHeads
+        guard let workers, codebooks == nil, pages.count * heads > 1 else {
+            for page in pages { quantize(page, heads: 0..<heads) }
+            return
+        }
+        // Each task reads what it needs of this cache and writes its own head of its own page.
+        workers.run(count: pages.count * heads) { task, _ in
+            let head = task % heads
+            self.quantize(pages[task / heads], heads: head..<head + 1)
+        }
+    }
+
+    /// - Parameter heads: all of them, if the policy has codebooks.
+    private func quantize(_ sealing: Sealing, heads: Range<Int>) {
+        let size = shape.headSize * TileLayout.tokens
+        withUnsafeTemporaryAllocation(
+            of: Float.self, capacity: codebooks == nil ? size : shape.kvHeads * size
+        ) { values in
             let values = values.baseAddress!
-            quantizeKeys(raw, tile: tile, into: page, values)
-            quantizeValues(raw, into: page, values)
+            quantizeKeys(sealing.raw, tile: sealing.tile, into: sealing.page, heads, values)
+            quantizeValues(sealing.raw, into: sealing.page, heads, values)
         }
     }
 
@@ -24,13 +46,13 @@ extension LayerCache {
         raw + head * rawHeadBytes + rawKeyLayout.byteCount
     }
 
-    /// - Parameter values: room for the floats of all heads.
+    /// - Parameter values: room for the floats of a head; of all heads, if there are codebooks.
     private func quantizeKeys(
-        _ raw: UnsafeRawPointer, tile: Int, into page: UnsafeMutableRawPointer,
+        _ raw: UnsafeRawPointer, tile: Int, into page: UnsafeMutableRawPointer, _ heads: Range<Int>,
         _ values: UnsafeMutablePointer<Float>
     ) {
         let size = shape.headSize * TileLayout.tokens
-        for head in 0..<shape.kvHeads {
+        for head in heads {
             let source = rawKeys(raw, head)
             let target = page + head * pageLayout.headBytes
             if policy.keys == .float16 {
@@ -60,12 +82,12 @@ extension LayerCache {
     }
 
     private func quantizeValues(
-        _ raw: UnsafeRawPointer, into page: UnsafeMutableRawPointer,
+        _ raw: UnsafeRawPointer, into page: UnsafeMutableRawPointer, _ heads: Range<Int>,
         _ values: UnsafeMutablePointer<Float>
     ) {
         let d = shape.headSize
         let size = d * TileLayout.tokens
-        for head in 0..<shape.kvHeads {
+        for head in heads {
             let source = rawValues(raw, head)
             let target = page + head * pageLayout.headBytes + keyLayout.byteCount
             switch policy.values {

@@ -1,4 +1,5 @@
 import CPUKernels
+package import Threading
 
 /// The keys and values of one layer of one sequence.
 ///
@@ -169,33 +170,39 @@ package final class LayerCache {
     }
 
     /// Shows the normalizer the queries `[count][query heads][head size]` of tokens from `position` on, if it wants them.
-    package func watch(queries: UnsafePointer<Float>, position: Int, count: Int) {
+    /// - Parameter workers: share the heads.
+    package func watch(
+        queries: UnsafePointer<Float>, position: Int, count: Int, workers: WorkerPool? = nil
+    ) {
         guard normalizer?.watchesQueries == true else { return }
-        let size = shape.queryHeads * shape.headSize
-        for token in 0..<max(0, min(count, schedule.firstSeal - position)) {
-            normalizer?.watch(queries: queries + token * size, ratio: shape.groupRatio)
-        }
+        normalizer?.watch(
+            queries: queries, count: max(0, min(count, schedule.firstSeal - position)),
+            ratio: shape.groupRatio, workers: workers)
     }
 
     /// Seals every tile that is due at `tokenCount`. Their float16 pages stay until ``release()``.
     /// - Parameter visible: first token that a query yet to come can see; tiles before it are not quantized at all.
-    package func seal(visibleFrom visible: Int) {
+    /// - Parameter workers: share pages and heads.
+    package func seal(visibleFrom visible: Int, workers: WorkerPool? = nil) {
         let due = schedule.sealedTiles(at: tokenCount)
         guard due > sealedTiles else { return }
         turns?.reserve(tiles: due)
         if normalizer != nil, sealedTiles == 0 { fixNormalizer() }
         if needsStatistics { fixCodebooks() }
+        var pages: [Sealing] = []
         while sealedTiles < due {
             if body.isEmpty, schedule.firstToken(ofTile: sealedTiles + 1) <= visible {
                 droppedTiles = sealedTiles + 1
             } else {
                 let page = newPage(bodyPageBytes)
-                quantize(raw[sealedTiles - rawFirst], tile: sealedTiles, into: page)
-                if shufflesCodes { shuffleCodes(in: page, tile: sealedTiles) }
+                pages.append(
+                    Sealing(raw: raw[sealedTiles - rawFirst], tile: sealedTiles, page: page))
                 body.append(page)
             }
             sealedTiles += 1
         }
+        quantize(pages, workers: workers)
+        if shufflesCodes { for page in pages { shuffleCodes(in: page.page, tile: page.tile) } }
     }
 
     /// Lends the pages for reading.
@@ -242,23 +249,21 @@ package final class LayerCache {
         let headBytes = rawKeyLayout.byteCount + rawValueLayout.byteCount
         let count = schedule.firstSeal
         for head in 0..<shape.kvHeads {
-            normalizer?.fix(
-                head: head, skip: normalizerSkip, count: count, queryCount: count * shape.groupRatio
-            ) { token, channel in
-                let (page, slot) = unsealedPage(token)
-                let tile = (page + head * headBytes).assumingMemoryBound(to: UInt16.self)
-                return Float(Float16(bitPattern: tile[channel * TileLayout.tokens + slot]))
+            func tile(_ page: UnsafeMutableRawPointer, _ first: Int) -> KeyNormalizer.Tile {
+                KeyNormalizer.Tile(
+                    firstToken: first,
+                    keys: UnsafePointer(
+                        (page + head * headBytes).assumingMemoryBound(to: UInt16.self)))
             }
+            let tiles =
+                sink.enumerated().compactMap { place in
+                    place.element.map { tile($0, place.offset * TileLayout.tokens) }
+                }
+                + raw.enumerated().map { tile($1, schedule.firstToken(ofTile: rawFirst + $0)) }
+            normalizer?.fix(
+                head: head, skip: normalizerSkip, count: count,
+                queryCount: count * shape.groupRatio, tiles: tiles)
         }
-    }
-
-    /// The float16 page and slot of a token, as long as none is sealed.
-    private func unsealedPage(_ token: Int) -> (page: UnsafeMutableRawPointer, slot: Int) {
-        if token < schedule.sink {
-            return (sink[token / TileLayout.tokens]!, token % TileLayout.tokens)
-        }
-        let index = token - schedule.firstToken(ofTile: rawFirst)
-        return (raw[index / TileLayout.tokens], index % TileLayout.tokens)
     }
 
     /// Tokens left out of the normalizer's statistics.

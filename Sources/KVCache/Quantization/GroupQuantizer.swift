@@ -80,8 +80,8 @@ package struct GroupQuantizer: Sendable {
             return GroupScale(magnitude: 0, isNegative: false, isAsymmetric: false, zero: 0)
         }
         for i in 0..<count {
-            let level = (x[i] / scale).rounded(.toNearestOrEven)
-            codes[i] = UInt8(Int(min(max(Float(lowest), level), Float(half - 1))) - lowest)
+            let level = min(max(Float(lowest), x[i] / scale), Float(half - 1))
+            codes[i] = UInt8(Int(level.nearestInteger) - lowest)
         }
         return GroupScale(
             magnitude: abs(scale), isNegative: scale < 0, isAsymmetric: false, zero: 0)
@@ -101,8 +101,7 @@ package struct GroupQuantizer: Sendable {
             var product: Float = 0
             var square: Float = 0
             for i in 0..<count {
-                let level = min(
-                    max((x[i] / candidate).rounded(.toNearestOrEven), -half), half - 1)
+                let level = min(max(-half, x[i] / candidate), half - 1).nearestInteger
                 product += x[i] * level
                 square += level * level
             }
@@ -130,8 +129,8 @@ package struct GroupQuantizer: Sendable {
         let zero = precision.round(low)
         let scale = precision.round((high - low) / largest)
         for i in 0..<count {
-            let level = scale == 0 ? 0 : ((x[i] - zero) / scale).rounded(.toNearestOrEven)
-            codes[i] = UInt8(min(max(0, level), largest))
+            let level = scale == 0 ? 0 : (x[i] - zero) / scale
+            codes[i] = UInt8(min(max(0, level), largest).nearestInteger)
         }
         return GroupScale(magnitude: scale, isNegative: false, isAsymmetric: true, zero: zero)
     }
@@ -165,4 +164,12 @@ package struct GroupQuantizer: Sendable {
         for i in 0..<count { sum += abs(x[i] - scale.value(of: codes[i], bias: format.bias)) }
         return sum
     }
+}
+
+extension Float {
+    /// The nearest integer, half to even, of a number below 2²² in magnitude: added to 1.5 · 2²³ it has no bits left for a
+    /// fraction. A level that was brought between integers rounds as if it were rounded first, and loops over it become
+    /// vectors, where `rounded` is a call.
+    @inline(__always)
+    var nearestInteger: Float { (self + 12_582_912) - 12_582_912 }
 }

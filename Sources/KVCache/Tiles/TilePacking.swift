@@ -60,6 +60,38 @@ extension TileLayout {
             bits: format.codeBits ?? 0)
     }
 
+    /// Stores the codes of all lanes of a row into a tile whose code bytes were zero.
+    package func setRow(
+        _ codes: UnsafePointer<UInt8>, _ tile: UnsafeMutableRawPointer, row: Int
+    ) {
+        let bits = format.codeBits ?? 0
+        let isWhole = rowCount(inBlock: row / 32) == 32
+        let part = isWhole ? lanes : lanes / 2
+        for first in stride(from: 0, to: lanes, by: part) {
+            // In a short block the upper half of the lanes has rows of its own.
+            let (words, stride, row, lane) = place(UnsafeRawPointer(tile), row: row, lane: first)
+            let target = UnsafeMutablePointer(mutating: words) + lane
+            for i in 0..<part {
+                CodePlace.write(
+                    codes[first + i], target, stride: stride, lane: i, row: row, bits: bits)
+            }
+        }
+    }
+
+    /// The same of `count` rows of a lane, from the first of a block on.
+    private func setLane(
+        _ codes: UnsafePointer<UInt8>, _ count: Int, _ tile: UnsafeMutableRawPointer, block: Int,
+        lane: Int
+    ) {
+        let bits = format.codeBits ?? 0
+        let (words, stride, row, lane) = place(
+            UnsafeRawPointer(tile), row: 32 * block, lane: lane)
+        let target = UnsafeMutablePointer(mutating: words)
+        for i in 0..<count {
+            CodePlace.write(codes[i], target, stride: stride, lane: lane, row: row + i, bits: bits)
+        }
+    }
+
     @inline(__always)
     private func place(
         _ tile: UnsafeRawPointer, row: Int, lane: Int
@@ -144,9 +176,7 @@ extension TileLayout {
                             }
                             let scale = quantizer.encode(group, count: count, codes: codes)
                             setScale(scale, tile, group: block * lanes + lane)
-                            for i in 0..<count {
-                                setCode(codes[i], tile, row: 32 * block + i, lane: lane)
-                            }
+                            setLane(codes, count, tile, block: block, lane: lane)
                         }
                     }
                 } else {
