@@ -79,4 +79,28 @@ import Transformer
             }
         }
     }
+
+    /// A prompt on a matrix unit is rounded to two bfloat16 a number; elsewhere both are the same float32.
+    @Test(.enabled(if: !found.isEmpty, "no model file at hand"), arguments: found)
+    func promptsEqualFloat32(model: Model) throws {
+        let checkpoint = try Checkpoint.open(path: model.file!)
+        let transformer = try TransformerModel(
+            checkpoint: checkpoint, workers: WorkerPool(threads: 2))
+        let expected = try SafetensorsReader(
+            path: ModelFixture.root + "gguf-logits/\(model.fixture).safetensors")
+        let own = expected.integers("tokens").map { Int32($0) }
+        let tokens = (0..<400).map { own[$0 % own.count] }
+        func logits(_ arithmetic: ProductArithmetic) throws -> [Float] {
+            // A cache in float32: one in float16 would turn some roundings over.
+            let workspace = transformer.makeWorkspace()
+            workspace.arithmetic = arithmetic
+            try transformer.run(
+                tokens: tokens, attention: DenseAttention(transformer.cacheShape), meaning: .prompt,
+                logits: .last, workspace: workspace)
+            return Array(workspace.logits)
+        }
+        let difference = largestDifference(try logits(.integer), try logits(.float))
+        print("\(model): prompts of 400 tokens move logits by \(difference) at most")
+        #expect(difference < 1e-2)
+    }
 }
