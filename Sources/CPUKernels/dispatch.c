@@ -1,3 +1,7 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // syscall
+#endif
+
 #include "iq_dispatch.h"
 
 #include "attention_neon.h"

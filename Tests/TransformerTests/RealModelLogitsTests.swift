@@ -46,13 +46,18 @@ import Transformer
 
     static var found: [Model] { models.filter { $0.file != nil } }
 
+    private func open(_ model: Model) throws -> (TransformerModel, SafetensorsReader) {
+        let checkpoint = try Checkpoint.open(path: model.file!)
+        return (
+            try TransformerModel(checkpoint: checkpoint, workers: WorkerPool(threads: 2)),
+            try SafetensorsReader(
+                path: ModelFixture.root + "gguf-logits/\(model.fixture).safetensors")
+        )
+    }
+
     @Test(.enabled(if: !found.isEmpty, "no model file at hand"), arguments: found)
     func equalTransformers(model: Model) throws {
-        let checkpoint = try Checkpoint.open(path: model.file!)
-        let transformer = try TransformerModel(
-            checkpoint: checkpoint, workers: WorkerPool(threads: 2))
-        let expected = try SafetensorsReader(
-            path: ModelFixture.root + "gguf-logits/\(model.fixture).safetensors")
+        let (transformer, expected) = try open(model)
         let tokens = expected.integers("tokens")
         let topIDs = expected.integers("top_ids")
         let topLogits = try #require(try expected.tensor(named: "top_logits")?.floats())
@@ -83,11 +88,7 @@ import Transformer
     /// A prompt on a matrix unit is rounded to two bfloat16 a number; elsewhere both are the same float32.
     @Test(.enabled(if: !found.isEmpty, "no model file at hand"), arguments: found)
     func promptsEqualFloat32(model: Model) throws {
-        let checkpoint = try Checkpoint.open(path: model.file!)
-        let transformer = try TransformerModel(
-            checkpoint: checkpoint, workers: WorkerPool(threads: 2))
-        let expected = try SafetensorsReader(
-            path: ModelFixture.root + "gguf-logits/\(model.fixture).safetensors")
+        let (transformer, expected) = try open(model)
         let own = expected.integers("tokens").map { Int32($0) }
         let tokens = (0..<400).map { own[$0 % own.count] }
         func logits(_ arithmetic: ProductArithmetic) throws -> [Float] {
