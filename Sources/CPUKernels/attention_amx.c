@@ -3,7 +3,7 @@
 
 #if defined(IQ_HAS_AMX)
 
-enum { TERMS = 256, LANES = 256, AREA = 32 * 256 };
+enum { TERMS = 256, AREA = 32 * TERMS };
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -33,7 +33,7 @@ void iq_dot_many_amx(const float *values, size_t value_stride, size_t depth, siz
     for (size_t i = 0; i < depth; i += TERMS) {
         const size_t terms = least(TERMS, depth - i);
         // Whole pairs of strips that fit.
-        const size_t width = least(LANES, AREA / (iq_amx_steps(terms) * IQ_AMX_STEP) / 32 * 32);
+        const size_t width = AREA / (iq_amx_steps(terms) * IQ_AMX_STEP) / 32 * 32;
         for (size_t l = 0; l < lanes; l += width)
             dot_area(values + i * value_stride + l, value_stride, terms, least(width, lanes - l), x + i, x_stride, heads,
                      out + l, out_stride);

@@ -144,8 +144,8 @@ public enum KernelVerification {
                     check.cases += 1
                     for h in 0..<heads {
                         for lane in 0..<lanes {
-                            var (sum, size) = (Double(start[h * lanes + lane]), 0.0)
-                            size = abs(sum)
+                            var sum = Double(start[h * lanes + lane])
+                            var size = abs(sum)
                             for row in 0..<rows {
                                 let term =
                                     Double(x[h * stride + row]) * Double(values[row * lanes + lane])

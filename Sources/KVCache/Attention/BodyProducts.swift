@@ -24,7 +24,7 @@ struct BodyProducts {
         page = cache.pageLayout
         turns = tensor == .keys ? cache.turns : nil
         self.kernels = kernels
-        dotDecoded = DecodedProduct(kernels, splits: splits && arithmetic == .integer)
+        dotDecoded = DecodedProduct(kernels, splits: splits)
         let isKeys = tensor == .keys
         let layout = isKeys ? page.keys : page.values
         let headSize = cache.shape.headSize

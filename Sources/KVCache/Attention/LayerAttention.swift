@@ -73,8 +73,8 @@ package final class LayerAttention {
         }
         cache.withPages { pages in
             let pass = Pass(
-                cache: cache, kernels: kernels, arithmetic: arithmetic, splits: meaning == .prompt,
-                pages: pages,
+                cache: cache, kernels: kernels, arithmetic: arithmetic,
+                splits: meaning == .prompt && arithmetic == .integer, pages: pages,
                 queries: queries, output: output, firstPosition: before)
             if count == 1 {
                 let sealed = meaning == .prompt ? sealedBefore : cache.sealedTiles

@@ -21,7 +21,7 @@ package struct TileProducts {
     ) {
         self.layout = layout
         self.kernels = kernels
-        dotDecoded = DecodedProduct(kernels, splits: splits && arithmetic == .integer)
+        dotDecoded = DecodedProduct(kernels, splits: splits)
         guard let grouped = layout.format.grouped else {
             dotCodes = nil
             dotIntegers = nil

@@ -39,18 +39,16 @@ package struct KeyFeedback {
         factors.withUnsafeMutableBufferPointer { factors in
             let sums = factors.baseAddress!
             let blocks = watched.rowBlocks
-            guard let workers else {
-                for task in 0..<heads * blocks {
-                    watched.add(
-                        task / blocks, block: task % blocks, to: sums + task / blocks * perHead)
-                }
-                return
-            }
-            workers.run(count: heads * blocks) { task, _ in
+            func add(_ task: Int) {
                 // The longest rows first.
                 watched.add(
                     task / blocks, block: blocks - 1 - task % blocks,
                     to: sums + task / blocks * perHead)
+            }
+            if let workers {
+                workers.run(count: heads * blocks) { task, _ in add(task) }
+            } else {
+                for task in 0..<heads * blocks { add(task) }
             }
         }
     }
@@ -192,7 +190,8 @@ private struct WatchedQueries {
         let rows = min(headSize, first + Self.rowsPerBlock) - first
         // As many columns as the longest row has, in whole vectors of the kernel.
         let columns = (first + rows + 15) / 16 * 16
-        let steps = Self.queriesPerStep
+        let all = count * ratio
+        let steps = max(1, min(Self.queriesPerStep, all))
         let size = columns * (steps + rows) + rows * steps
         withUnsafeTemporaryAllocation(of: Float.self, capacity: size) { room in
             let values = room.baseAddress!
@@ -204,7 +203,6 @@ private struct WatchedQueries {
                 (dense + row * columns).update(from: sums + i * (i + 1) / 2, count: i + 1)
             }
             let dot = AttentionKernels.best.table.pointee.dot_float!
-            let all = count * ratio
             for start in stride(from: 0, to: all, by: steps) {
                 let count = min(steps, all - start)
                 for place in 0..<count {

@@ -32,10 +32,10 @@ package struct KeyNormalizer {
         queries: UnsafePointer<Float>, count: Int, ratio: Int, workers: WorkerPool?
     ) {
         feedback?.watch(queries: queries, count: count, ratio: ratio, workers: workers)
-        let (headSize, size) = (headSize, ratio * scales.count)
+        let (headSize, heads) = (headSize, scales.count / headSize)
         scales.withUnsafeMutableBufferPointer { scales in
-            for query in 0..<count * size / headSize {
-                let own = scales.baseAddress! + query % (size / headSize) / ratio * headSize
+            for query in 0..<count * heads * ratio {
+                let own = scales.baseAddress! + query / ratio % heads * headSize
                 let numbers = queries + query * headSize
                 for i in 0..<headSize { own[i] += numbers[i] * numbers[i] }
             }
