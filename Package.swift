@@ -22,7 +22,9 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
     targets: [
-        .target(name: "CPUKernels"),
+        .target(
+            name: "CPUKernels",
+            cSettings: [.headerSearchPath("."), .headerSearchPath("attention"), .headerSearchPath("weights")]),
         .target(name: "Threading", swiftSettings: swift),
         .target(
             name: "KVCache",

@@ -6,7 +6,9 @@ import PackageDescription
 let package = Package(
     name: "Benchmarks",
     targets: [
-        .target(name: "CPUKernels"),
+        .target(
+            name: "CPUKernels",
+            cSettings: [.headerSearchPath("."), .headerSearchPath("attention"), .headerSearchPath("weights")]),
         .executableTarget(name: "kernel-loops", dependencies: ["CPUKernels"]),
     ]
 )

@@ -17,8 +17,8 @@ readonly variant=avx2
 command -v valgrind >/dev/null || { echo "error: valgrind is needed: apt-get install valgrind" >&2; exit 1; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-clang -O2 -std=c17 -D_GNU_SOURCE -ISources/CPUKernels/include -ISources/kernel-loops \
-    Sources/CPUKernels/*.c Sources/kernel-loops/*.c -lm -o "$folder/loops"
+clang -O2 -std=c17 -D_GNU_SOURCE -ISources/CPUKernels{/include,,/attention,/weights} -ISources/kernel-loops \
+    Sources/CPUKernels/{,*/}*.c Sources/kernel-loops/*.c -lm -o "$folder/loops"
 
 # Instructions of LOOP run N times.
 instructions() {

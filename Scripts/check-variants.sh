@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly flags=(-O2 -std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror
-    -IBenchmarks/Sources/CPUKernels/include -IBenchmarks/Sources/kernel-loops)
-readonly sources=(Benchmarks/Sources/CPUKernels/*.c Benchmarks/Sources/kernel-loops/*.c)
+    -IBenchmarks/Sources/CPUKernels{/include,,/attention,/weights} -IBenchmarks/Sources/kernel-loops)
+readonly sources=(Benchmarks/Sources/CPUKernels/{,*/}*.c Benchmarks/Sources/kernel-loops/*.c)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
