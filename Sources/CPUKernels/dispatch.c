@@ -28,7 +28,7 @@ static const struct iq_kernels avx2 = {
 static const struct iq_kernels avx512 = {
     .name = "avx512",
     .attention = &iq_attention_avx512,
-    .weights = &iq_weights_avx2,
+    .weights = &iq_weights_avx512,
 };
 
 // The compiler's run-time checks include that the operating system saves the registers.

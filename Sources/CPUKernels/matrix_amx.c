@@ -33,8 +33,6 @@ IQ_AMX_INLINE __m512 widened(__m256i words) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
 }
 
-IQ_AMX_INLINE __mmask16 first_lanes(size_t count) { return count >= 16 ? 0xFFFF : (__mmask16)((1u << count) - 1); }
-
 IQ_AMX_INLINE void split_row(__m512 a, __m512 b, uint8_t *to) {
     const __m512i high = rounded(a, b);
     const __m512 rest_a = _mm512_sub_ps(a, widened(_mm512_castsi512_si256(high)));

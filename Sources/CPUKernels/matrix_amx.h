@@ -18,9 +18,9 @@
 
 #if defined(__x86_64__) && defined(__linux__)
 #define IQ_HAS_AMX 1
-#include <immintrin.h>
+#include "avx512.h"
 
-#define IQ_AMX_TARGET "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16"
+#define IQ_AMX_TARGET AVX512_TARGET ",avx512bf16,amx-tile,amx-bf16"
 #define IQ_AMX __attribute__((target(IQ_AMX_TARGET)))
 #define IQ_AMX_INLINE static inline __attribute__((always_inline, target(IQ_AMX_TARGET)))
 

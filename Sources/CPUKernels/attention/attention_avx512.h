@@ -3,12 +3,9 @@
 #define INNERQ_ATTENTION_AVX512_H
 
 #include "attention_avx2.h"
+#include "avx512.h"
 
 #if defined(__x86_64__)
-
-#define AVX512 __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
-#define INLINE512 \
-    static inline __attribute__((always_inline, target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 
 // attention_softmax_avx512.c
 float iq_maximum_avx512(const float *values, size_t count);

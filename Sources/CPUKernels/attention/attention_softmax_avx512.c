@@ -5,13 +5,10 @@
 
 #include <math.h>
 
-// The first `count` lanes, at most 16.
-INLINE512 __mmask16 lanes(size_t count) { return count >= 16 ? 0xFFFF : (__mmask16)((1u << count) - 1); }
-
 AVX512 float iq_maximum_avx512(const float *values, size_t count) {
     __m512 m = _mm512_set1_ps(-INFINITY);
     for (size_t i = 0; i < count; i += 16) {
-        const __mmask16 here = lanes(count - i);
+        const __mmask16 here = first_lanes(count - i);
         m = _mm512_mask_max_ps(m, here, m, _mm512_maskz_loadu_ps(here, values + i));
     }
     return _mm512_reduce_max_ps(m);
@@ -38,7 +35,7 @@ AVX512 float iq_exponentials_avx512(float *values, size_t count, float maximum) 
     __m512 sum = _mm512_setzero_ps();
     const __m512 m = _mm512_set1_ps(maximum);
     for (size_t i = 0; i < count; i += 16) {
-        const __mmask16 here = lanes(count - i);
+        const __mmask16 here = first_lanes(count - i);
         const __m512 e = exp_nonpositive(_mm512_sub_ps(_mm512_maskz_loadu_ps(here, values + i), m));
         _mm512_mask_storeu_ps(values + i, here, e);
         sum = _mm512_mask_add_ps(sum, here, sum, e);

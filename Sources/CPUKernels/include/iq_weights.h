@@ -155,8 +155,9 @@ const struct iq_weight_format *iq_weight_format(const struct iq_weight_kernels *
 extern const struct iq_weight_kernels iq_weights_portable;
 #if defined(__x86_64__)
 extern const struct iq_weight_kernels iq_weights_avx2;
+extern const struct iq_weight_kernels iq_weights_avx512;
 #if defined(__linux__)
-// AVX2's with AMX for many vectors.
+// The same with AMX for many vectors.
 extern const struct iq_weight_kernels iq_weights_amx;
 #endif
 #endif

@@ -12,8 +12,9 @@
 
 // A gemv kernel is written once for a constant number of vectors T and instantiated for 1 to 4.
 // More vectors go in rounds over the same rows, which are in the first- or second-level cache by then.
-#define IQ_GEMV(name, rows)                                                                            \
-    IQ_AVX2 void name(const struct iq_weight_format *self, const struct iq_product *p) {               \
+#define IQ_GEMV(name, rows) IQ_GEMV_FOR(IQ_AVX2, name, rows)
+#define IQ_GEMV_FOR(target, name, rows)                                                                \
+    target void name(const struct iq_weight_format *self, const struct iq_product *p) {                \
         (void)self;                                                                                    \
         for (size_t t = 0; t < p->count; t += 4) {                                                     \
             struct iq_product part = *p;                                                               \
@@ -88,6 +89,14 @@ IQ_AVX2_INLINE __m256i iq_q6_k_codes(const uint8_t *block, int sub) {
 void iq_avx2_unpack_strip(const struct iq_weight_format *format, const struct iq_product *p, size_t row, size_t rows,
                           size_t column, size_t n, float *strip, float *plain);
 
+// Some vectors, `x_stride` apart, times one strip of n columns: put into `rows` outputs of each, or added to them.
+typedef void iq_strip_kernel(const float *strip, const float *x, size_t x_stride, size_t n, float *out, size_t out_stride,
+                             size_t rows, int add);
+
+// A gemm over unpacked strips; kernels[m - 1] multiplies m vectors, `most` at most.
+void iq_gemm_of_strips(const struct iq_weight_format *format, const struct iq_product *p, iq_strip_kernel *const *kernels,
+                       size_t most);
+
 // weights_amx.c
 void iq_amx_split_vectors(const float *activations, size_t stride, size_t first, size_t count, size_t columns,
                           void *groups);
@@ -103,9 +112,11 @@ iq_decode iq_avx2_decode_f32, iq_avx2_decode_f16, iq_avx2_decode_bf16, iq_avx2_d
     iq_avx2_decode_q6_k;
 iq_gemv iq_avx2_gemv_f32, iq_avx2_gemv_f16, iq_avx2_gemv_bf16, iq_avx2_gemv_q8_0, iq_avx2_gemv_q4_0,
     iq_avx2_gemv_q4_1, iq_avx2_gemv_q5_0, iq_avx2_gemv_q5_1, iq_avx2_gemv_q4_k, iq_avx2_gemv_q5_k, iq_avx2_gemv_q6_k,
-    iq_avx2_gemm;
+    iq_avx2_gemm, iq_avx512_gemm;
 iq_gemv iq_avx2_integers_q8_0, iq_avx2_integers_q4_0, iq_avx2_integers_q4_1, iq_avx2_integers_q5_0, iq_avx2_integers_q5_1,
     iq_avx2_integers_q4_k, iq_avx2_integers_q5_k, iq_avx2_integers_q6_k;
+iq_gemv iq_avx512_integers_q8_0, iq_avx512_integers_q4_0, iq_avx512_integers_q4_1, iq_avx512_integers_q5_0,
+    iq_avx512_integers_q5_1, iq_avx512_integers_q4_k, iq_avx512_integers_q5_k, iq_avx512_integers_q6_k;
 iq_panel iq_avx2_panel_q8_0, iq_avx2_panel_q4_0, iq_avx2_panel_q4_1, iq_avx2_panel_q5_0, iq_avx2_panel_q5_1,
     iq_avx2_panel_q4_k, iq_avx2_panel_q5_k, iq_avx2_panel_q6_k;
 iq_prepare iq_avx2_prepare_nibbles, iq_avx2_prepare_bytes, iq_avx2_prepare_blocks, iq_avx2_prepare_words,

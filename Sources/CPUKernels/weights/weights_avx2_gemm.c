@@ -129,10 +129,8 @@ STRIP_OF(4)
 STRIP_OF(5)
 STRIP_OF(6)
 
-typedef void strip_kernel(const float *, const float *, size_t, size_t, float *, size_t, size_t, int);
-
-IQ_AVX2 void iq_avx2_gemm(const struct iq_weight_format *format, const struct iq_product *p) {
-    static strip_kernel *const kernels[VECTORS + 1] = {0, strip_1, strip_2, strip_3, strip_4, strip_5, strip_6};
+void iq_gemm_of_strips(const struct iq_weight_format *format, const struct iq_product *p, iq_strip_kernel *const *kernels,
+                       size_t most) {
     float *plain = p->panel + IQ_GEMM_ROWS * IQ_GEMM_COLUMNS;
     // Equal column blocks of whole weight blocks.
     size_t parts = (p->columns + IQ_GEMM_COLUMNS - 1) / IQ_GEMM_COLUMNS, unit = format->block_elements;
@@ -144,15 +142,20 @@ IQ_AVX2 void iq_avx2_gemm(const struct iq_weight_format *format, const struct iq
             size_t n = p->columns - k < width ? p->columns - k : width;
             for (size_t s = 0; s < rows; s += STRIP)
                 iq_avx2_unpack_strip(format, p, row + s, rows - s < STRIP ? rows - s : STRIP, k, n, p->panel + s * n, plain);
-            for (size_t t = 0; t < p->count; t += VECTORS) {
-                size_t m = p->count - t < VECTORS ? p->count - t : VECTORS;
+            for (size_t t = 0; t < p->count; t += most) {
+                size_t m = p->count - t < most ? p->count - t : most;
                 for (size_t s = 0; s < rows; s += STRIP)
-                    kernels[m](p->panel + s * n, p->activations + t * p->activation_stride + k, p->activation_stride, n,
+                    kernels[m - 1](p->panel + s * n, p->activations + t * p->activation_stride + k, p->activation_stride, n,
                                p->output + t * p->output_stride + row + s, p->output_stride,
                                rows - s < STRIP ? rows - s : STRIP, p->accumulate || k > 0);
             }
         }
     }
+}
+
+void iq_avx2_gemm(const struct iq_weight_format *format, const struct iq_product *p) {
+    static iq_strip_kernel *const kernels[VECTORS] = {strip_1, strip_2, strip_3, strip_4, strip_5, strip_6};
+    iq_gemm_of_strips(format, p, kernels, VECTORS);
 }
 
 #endif

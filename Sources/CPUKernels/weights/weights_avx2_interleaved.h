@@ -128,5 +128,19 @@ IQ_AVX2_INLINE void add_word(struct word_sums *s, __m256i codes, const int32_t *
     s->low = _mm256_add_epi16(s->low, _mm256_maddubs_epi16(codes, _mm256_set1_epi32(x[8 + w])));
 }
 
+// SUPER, floats after the bytes: scale per 256, sums per 16, sums per 32.
+IQ_AVX2_INLINE size_t super_scales(size_t columns) { return columns / 2; }
+IQ_AVX2_INLINE size_t super_sums16(size_t columns) { return super_scales(columns) + columns / 256; }
+IQ_AVX2_INLINE size_t super_sums32(size_t columns) { return super_sums16(columns) + columns / 16; }
+
+IQ_AVX2_INLINE const float *vector_of(const struct iq_product *p, int t) {
+    return p->activations + (size_t)t * p->activation_stride;
+}
+
+// High bytes of the 32 activations of a sub-block of block `k`; the low ones follow.
+IQ_AVX2_INLINE const int32_t *bytes_of(const struct iq_product *p, int t, size_t k, int sub) {
+    return (const int32_t *)vector_of(p, t) + 16 * (8 * k + (size_t)sub);
+}
+
 #endif
 #endif

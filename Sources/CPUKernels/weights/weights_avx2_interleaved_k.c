@@ -8,11 +8,6 @@
 
 #if defined(__x86_64__)
 
-// Floats after the bytes: scale per 256, sums per 16, sums per 32.
-IQ_AVX2_INLINE size_t super_scales(size_t columns) { return columns / 2; }
-IQ_AVX2_INLINE size_t super_sums16(size_t columns) { return super_scales(columns) + columns / 256; }
-IQ_AVX2_INLINE size_t super_sums32(size_t columns) { return super_sums16(columns) + columns / 16; }
-
 IQ_AVX2 void iq_avx2_prepare_super(const float *x, size_t columns, float *prepared) {
     __m256i *bytes = (__m256i *)prepared;
     for (size_t k = 0; k < columns; k += 256) {
@@ -53,14 +48,6 @@ IQ_AVX2_INLINE __m256 whole(struct block_sums s) {
 
 // 32-bit numbers as the same int16 twice, for pairs of products.
 IQ_AVX2_INLINE __m256i doubled(__m256i n) { return _mm256_or_si256(n, _mm256_slli_epi32(n, 16)); }
-
-IQ_AVX2_INLINE const float *vector_of(const struct iq_product *p, int t) {
-    return p->activations + (size_t)t * p->activation_stride;
-}
-
-IQ_AVX2_INLINE const int32_t *bytes_of(const struct iq_product *p, int t, size_t k, int sub) {
-    return (const int32_t *)vector_of(p, t) + 16 * (8 * k + (size_t)sub);
-}
 
 // total += d · (scale of the activations) · sums.
 IQ_AVX2_INLINE void add_block(const struct iq_product *p, int t, size_t k, __m256 d, struct block_sums sums, __m256 *total) {

@@ -50,7 +50,7 @@ struct MatrixProduct {
             }
         }
         let chunk = rowsPerTask(
-            granularity: Int(IQ_PANEL_ROWS), most: 256, workers: workers.threads)
+            granularity: 2 * Int(IQ_PANEL_ROWS), most: 256, workers: workers.threads)
         let tasks = MatrixTasks(
             product: self, chunk: chunk, kernels: kernels, vectors: scratch.vectors,
             panels: scratch.panels, arithmetic: scratch.arithmetic)

@@ -1,4 +1,4 @@
-// The AVX2 variant's table.
+// The tables of the variants for x86: AVX2's, with AVX-512's products, and with AMX's many vectors.
 #include "matrix_amx.h"
 #include "weights_avx2.h"
 
@@ -19,29 +19,30 @@ static void prepare(uint32_t layout, const float *activations, size_t columns, f
     {IQ_WEIGHT_##upper, IQ_ACTIVATIONS_##layout, elements, bytes, #upper, iq_avx2_decode_##lower, iq_avx2_gemv_##lower, \
      NULL, NULL, IQ_ACTIVATIONS_PLAIN}
 
-#define INTEGERS(upper, lower, layout, integer_layout, elements, bytes)                                              \
+#define INTEGERS(isa, upper, lower, layout, integer_layout, elements, bytes)                                         \
     {IQ_WEIGHT_##upper, IQ_ACTIVATIONS_##layout, elements, bytes, #upper, iq_avx2_decode_##lower, iq_avx2_gemv_##lower, \
-     iq_avx2_integers_##lower, iq_avx2_panel_##lower, IQ_ACTIVATIONS_##integer_layout}
+     iq_##isa##_integers_##lower, iq_avx2_panel_##lower, IQ_ACTIVATIONS_##integer_layout}
 
-#define MEMBERS                                                 \
+#define MEMBERS(isa)                                            \
     .formats = {                                                \
         FORMAT(F32, f32, PLAIN, 1, 4),                          \
         FORMAT(F16, f16, PLAIN, 1, 2),                          \
         FORMAT(BF16, bf16, PLAIN, 1, 2),                        \
-        INTEGERS(Q8_0, q8_0, PLAIN, WORDS, 32, 34),             \
-        INTEGERS(Q4_0, q4_0, NIBBLES, BLOCKS, 32, 18),          \
-        INTEGERS(Q4_1, q4_1, NIBBLES, BLOCKS, 32, 20),          \
-        INTEGERS(Q5_0, q5_0, BYTES, BLOCKS, 32, 22),            \
-        INTEGERS(Q5_1, q5_1, BYTES, BLOCKS, 32, 24),            \
-        INTEGERS(Q4_K, q4_k, BYTES, SUPER, 256, 144),           \
-        INTEGERS(Q5_K, q5_k, BYTES, SUPER, 256, 176),           \
-        INTEGERS(Q6_K, q6_k, BYTES, SUPER, 256, 210),           \
+        INTEGERS(isa, Q8_0, q8_0, PLAIN, WORDS, 32, 34),    \
+        INTEGERS(isa, Q4_0, q4_0, NIBBLES, BLOCKS, 32, 18), \
+        INTEGERS(isa, Q4_1, q4_1, NIBBLES, BLOCKS, 32, 20), \
+        INTEGERS(isa, Q5_0, q5_0, BYTES, BLOCKS, 32, 22),   \
+        INTEGERS(isa, Q5_1, q5_1, BYTES, BLOCKS, 32, 24),   \
+        INTEGERS(isa, Q4_K, q4_k, BYTES, SUPER, 256, 144),  \
+        INTEGERS(isa, Q5_K, q5_k, BYTES, SUPER, 256, 176),  \
+        INTEGERS(isa, Q6_K, q6_k, BYTES, SUPER, 256, 210),  \
     },                                                          \
-    .prepare = prepare, .gemm = iq_avx2_gemm
+    .prepare = prepare, .gemm = iq_##isa##_gemm
 
-const struct iq_weight_kernels iq_weights_avx2 = {MEMBERS};
+const struct iq_weight_kernels iq_weights_avx2 = {MEMBERS(avx2)};
+const struct iq_weight_kernels iq_weights_avx512 = {MEMBERS(avx512)};
 #if defined(IQ_HAS_AMX)
-const struct iq_weight_kernels iq_weights_amx = {MEMBERS, .split = iq_amx_split_vectors, .gemm_split = iq_amx_gemm};
+const struct iq_weight_kernels iq_weights_amx = {MEMBERS(avx512), .split = iq_amx_split_vectors, .gemm_split = iq_amx_gemm};
 #endif
 
 #endif
