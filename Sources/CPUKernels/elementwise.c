@@ -1,5 +1,4 @@
-// Elementwise loops, written once as plain C that the compiler vectorizes, compiled twice on x86: for the baseline and
-// for AVX2 with FMA, chosen per call (the processor check is one load). They stream through memory once:
+// Elementwise loops. They stream through memory once:
 // 4 bytes read and 4 written an element, against which a weight product reads a whole matrix; they show in prefill
 // profiles only through exp, which is why it is a polynomial here.
 #include "iq_elementwise.h"
@@ -8,12 +7,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#include "plain_loops.h"
 
 enum { LANES = 16 };
 
 // e^x by 2^n · p(r), |r| ≤ ln2/2, p of degree 6: relative error 2e-7. Clamped to finite results; NaN gives e^-87.
-INLINE float exponential(float x) {
+INLINE_LOOP float exponential(float x) {
     x = x > -87.0f ? x : -87.0f;
     x = x < 88.0f ? x : 88.0f;
     const float magic = 12582912.0f;  // 1.5 · 2^23: adding it rounds to an integer
@@ -32,7 +31,7 @@ INLINE float exponential(float x) {
     return p * power;
 }
 
-INLINE void rms_norm(const float *x, const float *weight, float *output, size_t count, float epsilon) {
+INLINE_LOOP void rms_norm(const float *x, const float *weight, float *output, size_t count, float epsilon) {
     // Lanes of their own keep the sum's order fixed and let it be vectorized.
     float sums[LANES] = {0};
     size_t i = 0;
@@ -45,19 +44,19 @@ INLINE void rms_norm(const float *x, const float *weight, float *output, size_t 
     for (i = 0; i < count; i++) output[i] = x[i] * scale * weight[i];
 }
 
-INLINE void add(float *x, const float *y, size_t count) {
+INLINE_LOOP void add(float *x, const float *y, size_t count) {
     for (size_t i = 0; i < count; i++) x[i] += y[i];
 }
 
-INLINE void scale(float *x, float factor, size_t count) {
+INLINE_LOOP void scale(float *x, float factor, size_t count) {
     for (size_t i = 0; i < count; i++) x[i] *= factor;
 }
 
-INLINE void silu_multiply(float *restrict gate, const float *restrict up, size_t count) {
+INLINE_LOOP void silu_multiply(float *restrict gate, const float *restrict up, size_t count) {
     for (size_t i = 0; i < count; i++) gate[i] = gate[i] / (1 + exponential(-gate[i])) * up[i];
 }
 
-INLINE void gelu_tanh_multiply(float *restrict gate, const float *restrict up, size_t count) {
+INLINE_LOOP void gelu_tanh_multiply(float *restrict gate, const float *restrict up, size_t count) {
     for (size_t i = 0; i < count; i++) {
         float x = gate[i];
         // ½(1 + tanh u) = 1 / (1 + e^−2u); 2√(2/π) = 1.5957691.
@@ -66,7 +65,7 @@ INLINE void gelu_tanh_multiply(float *restrict gate, const float *restrict up, s
     }
 }
 
-INLINE void rope_half_split(const float *restrict x, float *restrict output, const float *restrict cosines,
+INLINE_LOOP void rope_half_split(const float *restrict x, float *restrict output, const float *restrict cosines,
                             const float *restrict sines, size_t pairs) {
     for (size_t i = 0; i < pairs; i++) {
         float a = x[i], b = x[i + pairs];
@@ -75,7 +74,7 @@ INLINE void rope_half_split(const float *restrict x, float *restrict output, con
     }
 }
 
-INLINE void rope_interleaved(const float *restrict x, float *restrict output, const float *restrict cosines,
+INLINE_LOOP void rope_interleaved(const float *restrict x, float *restrict output, const float *restrict cosines,
                              const float *restrict sines, size_t pairs) {
     for (size_t i = 0; i < pairs; i++) {
         float a = x[2 * i], b = x[2 * i + 1];
@@ -87,7 +86,7 @@ INLINE void rope_interleaved(const float *restrict x, float *restrict output, co
 // Elements whose sum is kept in float32.
 enum { RUN = 1024 };
 
-INLINE float largest(const float *restrict x, size_t count) {
+INLINE_LOOP float largest(const float *restrict x, size_t count) {
     float best[LANES];
     for (int lane = 0; lane < LANES; lane++) best[lane] = -INFINITY;
     size_t i = 0;
@@ -98,7 +97,7 @@ INLINE float largest(const float *restrict x, size_t count) {
     return best[0];
 }
 
-INLINE double exponential_sum(const float *restrict x, float shift, float *restrict output, size_t count) {
+INLINE_LOOP double exponential_sum(const float *restrict x, float shift, float *restrict output, size_t count) {
     double total = 0;
     for (size_t start = 0; start < count; start += RUN) {
         size_t end = start + RUN < count ? start + RUN : count;
@@ -120,7 +119,7 @@ INLINE double exponential_sum(const float *restrict x, float shift, float *restr
     return total;
 }
 
-INLINE double dot(const float *restrict x, const float *restrict y, size_t count) {
+INLINE_LOOP double dot(const float *restrict x, const float *restrict y, size_t count) {
     double total = 0;
     for (size_t start = 0; start < count; start += RUN) {
         size_t end = start + RUN < count ? start + RUN : count;
@@ -133,28 +132,6 @@ INLINE double dot(const float *restrict x, const float *restrict y, size_t count
     }
     return total;
 }
-
-#if defined(__x86_64__)
-#define DEFINE_VALUE(type, name, parameters, arguments)                                               \
-    __attribute__((target("avx2,fma"))) static type name##_avx2 parameters { return name arguments; } \
-    static type name##_baseline parameters { return name arguments; }                                 \
-    type iq_##name parameters {                                                                       \
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? name##_avx2 arguments \
-                                                                                : name##_baseline arguments; \
-    }
-#define DEFINE(name, parameters, arguments)                                                           \
-    __attribute__((target("avx2,fma"))) static void name##_avx2 parameters { name arguments; }        \
-    static void name##_baseline parameters { name arguments; }                                        \
-    void iq_##name parameters {                                                                       \
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) name##_avx2 arguments;   \
-        else name##_baseline arguments;                                                               \
-    }
-#else
-#define DEFINE_VALUE(type, name, parameters, arguments) \
-    type iq_##name parameters { return name arguments; }
-#define DEFINE(name, parameters, arguments) \
-    void iq_##name parameters { name arguments; }
-#endif
 
 DEFINE(rms_norm, (const float *x, const float *weight, float *output, size_t count, float epsilon),
        (x, weight, output, count, epsilon))

@@ -8,6 +8,7 @@
 #include "iq_dispatch.h"
 #include "iq_elementwise.h"
 #include "iq_heap.h"
+#include "iq_sealing.h"
 
 #include "iq_weights.h"
 

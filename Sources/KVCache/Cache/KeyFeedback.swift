@@ -103,69 +103,34 @@ package struct KeyFeedback {
         let n = headSize
         let lanes = layout.lanes
         tile.initializeMemory(as: UInt8.self, repeating: 0, count: layout.byteCount)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: (n + 1) * lanes) { room in
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: n * lanes) { room in
             let targets = room.baseAddress!
-            let errors = targets + n * lanes
             targets.update(from: values, count: n * lanes)
-            withUnsafeTemporaryAllocation(of: GroupScale.self, capacity: lanes) { scales in
-                withUnsafeTemporaryAllocation(of: UInt8.self, capacity: lanes) { codes in
-                    let codes = codes.baseAddress!
-                    for block in (0..<layout.rowBlocks).reversed() {
-                        // Scales come from the values as they are; feedback moves codes only.
-                        Self.scales(values, grouped, layout, block, into: tile, scales, codes)
-                        let count = layout.rowCount(inBlock: block)
-                        for channel in (32 * block..<32 * block + count).reversed() {
-                            let target = targets + channel * lanes
-                            let value = values + channel * lanes
-                            for lane in 0..<lanes {
-                                let scale = scales[lane]
-                                let code = scale.nearest(to: target[lane], format: grouped)
-                                codes[lane] = code
-                                errors[lane] =
-                                    value[lane] - scale.value(of: code, bias: grouped.bias)
-                            }
-                            layout.setRow(codes, tile, row: channel)
-                            add(errors, lanes, head: head, channel: channel, to: targets)
-                        }
+            LaneQuantizer.with(grouped, lanes: lanes) { quantizer in
+                for block in (0..<layout.rowBlocks).reversed() {
+                    // Scales come from the values as they are; feedback moves codes only.
+                    let count = layout.rowCount(inBlock: block)
+                    quantizer.fit(values + 32 * block * lanes, rows: count)
+                    layout.setScales(quantizer, tile, block: block)
+                    for channel in (32 * block..<32 * block + count).reversed() {
+                        quantizer.round(targets + channel * lanes)
+                        quantizer.subtractCodes(from: values + channel * lanes)
+                        layout.setRow(quantizer.codes, tile, row: channel)
+                        add(quantizer.errors, lanes, head: head, channel: channel, to: targets)
                     }
                 }
             }
         }
     }
 
-    /// Scales of all tokens in one block of channels, stored and as they will be used.
-    ///
-    /// - Parameter codes: room for a group's.
-    private static func scales(
-        _ values: UnsafePointer<Float>, _ format: GroupedFormat, _ layout: TileLayout, _ block: Int,
-        into tile: UnsafeMutableRawPointer, _ scales: UnsafeMutableBufferPointer<GroupScale>,
-        _ codes: UnsafeMutablePointer<UInt8>
-    ) {
-        let quantizer = GroupQuantizer(format)
-        let (lanes, count) = (layout.lanes, layout.rowCount(inBlock: block))
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { group in
-            for lane in 0..<lanes {
-                for i in 0..<count { group[i] = values[(32 * block + i) * lanes + lane] }
-                let scale = quantizer.encode(group.baseAddress!, count: count, codes: codes)
-                layout.setScale(scale, tile, group: block * lanes + lane)
-                (scales.baseAddress! + lane).initialize(to: scale)
-            }
-        }
-    }
-
     /// `targets[j] += L[channel][j] · errors`, for the channels j below.
-    @inline(__always)
     private func add(
         _ errors: UnsafePointer<Float>, _ lanes: Int, head: Int, channel: Int,
         to targets: UnsafeMutablePointer<Float>
     ) {
         factors.withUnsafeBufferPointer { factors in
             let row = factors.baseAddress! + head * perHead + channel * (channel + 1) / 2
-            for j in 0..<channel {
-                let target = targets + j * lanes
-                let factor = row[j]
-                for lane in 0..<lanes { target[lane] += factor * errors[lane] }
-            }
+            iq_lane_feedback(row, errors, channel, lanes, targets)
         }
     }
 }
@@ -221,22 +186,5 @@ private struct WatchedQueries {
 
     private func query(_ index: Int, _ head: Int) -> UnsafePointer<Float> {
         queries + ((index / ratio * heads + head) * ratio + index % ratio) * headSize
-    }
-}
-
-extension GroupScale {
-    /// The code whose value is nearest, with this scale.
-    func nearest(to value: Float, format: GroupedFormat) -> UInt8 {
-        guard magnitude > 0 else { return isAsymmetric ? 0 : UInt8(format.bias) }
-        if isAsymmetric {
-            let bits =
-                format.mode == .hybrid && format.levels == .official ? format.bits - 1 : format.bits
-            let level = min(max(0, (value - zero) / magnitude), Float((1 << bits) - 1))
-            return UInt8(level.nearestInteger)
-        }
-        let half = 1 << (format.bits - 1)
-        let lowest = -format.bias
-        let level = value / (isNegative ? -magnitude : magnitude)
-        return UInt8(Int(min(max(Float(lowest), level), Float(half - 1)).nearestInteger) - lowest)
     }
 }

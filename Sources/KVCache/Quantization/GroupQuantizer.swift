@@ -31,7 +31,8 @@ package struct GroupScale: Sendable, Equatable {
     }
 }
 
-/// The oracle and the implementation of grouped quantization: one group of at most 32 values at a time.
+/// Grouped quantization of one group of at most 32 values: the oracle of ``LaneQuantizer``, and the implementation where groups
+/// lie along the lanes.
 ///
 /// Formulas and names follow InnerQ, section 4.2, with the level sets of ``LevelSet``. Codes are rounded half to
 /// even. A group of zeros has scale 0 and gives zeros back.

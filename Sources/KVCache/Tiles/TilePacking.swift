@@ -1,4 +1,5 @@
-// Packing of one tile, scalar and exact: what kernels are compared with, and what seals tiles.
+// Packing of one tile, exact: what kernels are compared with, and what seals tiles.
+import CPUKernels
 
 /// The words and bits of one code: see iq_attention.h.
 enum CodePlace {
@@ -71,24 +72,19 @@ extension TileLayout {
             // In a short block the upper half of the lanes has rows of its own.
             let (words, stride, row, lane) = place(UnsafeRawPointer(tile), row: row, lane: first)
             let target = UnsafeMutablePointer(mutating: words) + lane
-            for i in 0..<part {
-                CodePlace.write(
-                    codes[first + i], target, stride: stride, lane: i, row: row, bits: bits)
+            // Of the codes as many bits from `bit` on as `mask` has.
+            func put(bit: Int, mask: UInt32) {
+                let place = CodePlace.bit(bit, row: row, bits: bits)
+                iq_put_codes(
+                    codes + first, part, UInt32(bit), mask, UInt32(place.shift),
+                    target + place.word * stride)
             }
-        }
-    }
-
-    /// The same of `count` rows of a lane, from the first of a block on.
-    private func setLane(
-        _ codes: UnsafePointer<UInt8>, _ count: Int, _ tile: UnsafeMutableRawPointer, block: Int,
-        lane: Int
-    ) {
-        let bits = format.codeBits ?? 0
-        let (words, stride, row, lane) = place(
-            UnsafeRawPointer(tile), row: 32 * block, lane: lane)
-        let target = UnsafeMutablePointer(mutating: words)
-        for i in 0..<count {
-            CodePlace.write(codes[i], target, stride: stride, lane: lane, row: row + i, bits: bits)
+            if bits == 3 && row >= 24 {
+                put(bit: 0, mask: 3)
+                put(bit: 2, mask: 1)
+            } else {
+                put(bit: 0, mask: (1 << UInt32(bits)) - 1)
+            }
         }
     }
 
@@ -161,38 +157,49 @@ extension TileLayout {
     /// Quantizes `rows × lanes` values into a tile. All bytes of the tile are written.
     package func encode(_ values: UnsafePointer<Float>, into tile: UnsafeMutableRawPointer) {
         guard let grouped = format.grouped else { return }
-        let quantizer = GroupQuantizer(grouped)
         tile.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 32) { group in
-            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { codes in
-                let group = group.baseAddress!
-                let codes = codes.baseAddress!
-                if isInner {
-                    for block in 0..<rowBlocks {
-                        let count = rowCount(inBlock: block)
-                        for lane in 0..<lanes {
-                            for i in 0..<count {
-                                group[i] = values[(32 * block + i) * lanes + lane]
-                            }
-                            let scale = quantizer.encode(group, count: count, codes: codes)
-                            setScale(scale, tile, group: block * lanes + lane)
-                            setLane(codes, count, tile, block: block, lane: lane)
-                        }
-                    }
-                } else {
-                    for block in 0..<laneBlocks {
-                        let count = min(32, lanes - 32 * block)
-                        for row in 0..<rows {
-                            for i in 0..<count { group[i] = values[row * lanes + 32 * block + i] }
-                            let scale = quantizer.encode(group, count: count, codes: codes)
-                            setScale(scale, tile, group: block * rows + row)
-                            for i in 0..<count {
-                                setCode(codes[i], tile, row: row, lane: 32 * block + i)
-                            }
-                        }
+        if isInner {
+            LaneQuantizer.with(grouped, lanes: lanes) { quantizer in
+                for block in 0..<rowBlocks {
+                    let first = 32 * block
+                    let count = rowCount(inBlock: block)
+                    quantizer.fit(values + first * lanes, rows: count)
+                    setScales(quantizer, tile, block: block)
+                    for row in first..<first + count {
+                        quantizer.round(values + row * lanes)
+                        setRow(quantizer.codes, tile, row: row)
                     }
                 }
             }
+        } else {
+            encodeOuter(values, GroupQuantizer(grouped), into: tile)
+        }
+    }
+
+    /// Groups along lanes, one by one.
+    private func encodeOuter(
+        _ values: UnsafePointer<Float>, _ quantizer: GroupQuantizer,
+        into tile: UnsafeMutableRawPointer
+    ) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { codes in
+            let codes = codes.baseAddress!
+            for block in 0..<laneBlocks {
+                let first = 32 * block
+                let count = min(32, lanes - first)
+                for row in 0..<rows {
+                    let scale = quantizer.encode(
+                        values + row * lanes + first, count: count, codes: codes)
+                    setScale(scale, tile, group: block * rows + row)
+                    for i in 0..<count { setCode(codes[i], tile, row: row, lane: first + i) }
+                }
+            }
+        }
+    }
+
+    /// Stores the scales of a block of rows.
+    func setScales(_ quantizer: LaneQuantizer, _ tile: UnsafeMutableRawPointer, block: Int) {
+        for lane in 0..<lanes {
+            setScale(quantizer.scale(lane: lane), tile, group: block * lanes + lane)
         }
     }
 
