@@ -127,7 +127,7 @@ void iq_dequantize_panel_row(const struct iq_weight_format *format, const void *
 enum {
     IQ_GEMM_ROWS = 48,      // rows that one gemm call should span so that its panel stays in the second-level cache
     IQ_GEMM_COLUMNS = 256,  // columns that a panel spans at once, and that are summed in registers
-    IQ_SPLIT_ROWS = 96,     // the same of gemm_split
+    IQ_SPLIT_ROWS = 192,    // the same of gemm_split
     IQ_GEMM_PANEL_FLOATS = IQ_SPLIT_ROWS * IQ_GEMM_COLUMNS + 2 * 16 * IQ_GEMM_COLUMNS,
     IQ_WEIGHT_FORMATS = 11,
 };

@@ -81,7 +81,7 @@ struct MatrixProduct {
     ) {
         let kernels = iq_kernels().pointee.weights!
         let chunk = rowsPerTask(
-            granularity: 32, most: Int(IQ_SPLIT_ROWS), workers: workers.threads)
+            granularity: 32, most: Int(IQ_SPLIT_ROWS), workers: workers.threads, tasksEach: 4)
         var first = 0
         while first < count {
             let round = MatrixProduct(
@@ -116,9 +116,11 @@ struct MatrixProduct {
     // MARK: Splitting
 
     /// Rows of one task: enough tasks that a slow worker is made up for, large enough that handing out is cheap.
-    private func rowsPerTask(granularity: Int, most: Int, workers: Int) -> Int {
+    private func rowsPerTask(
+        granularity: Int, most: Int, workers: Int, tasksEach: Int = 8
+    ) -> Int {
         if workers == 1 { return most }
-        let tasks = 8 * workers
+        let tasks = tasksEach * workers
         let even = (rows + tasks - 1) / tasks
         return min(most, max(granularity, (even + granularity - 1) / granularity * granularity))
     }
