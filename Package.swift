@@ -24,7 +24,10 @@ let package = Package(
     targets: [
         .target(
             name: "CPUKernels",
-            cSettings: [.headerSearchPath("."), .headerSearchPath("attention"), .headerSearchPath("weights")]),
+            cSettings: [
+                .headerSearchPath("."), .headerSearchPath("attention"),
+                .headerSearchPath("weights"),
+            ]),
         .target(name: "Threading", swiftSettings: swift),
         .target(
             name: "KVCache",

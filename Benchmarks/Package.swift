@@ -8,7 +8,10 @@ let package = Package(
     targets: [
         .target(
             name: "CPUKernels",
-            cSettings: [.headerSearchPath("."), .headerSearchPath("attention"), .headerSearchPath("weights")]),
+            cSettings: [
+                .headerSearchPath("."), .headerSearchPath("attention"),
+                .headerSearchPath("weights"),
+            ]),
         .executableTarget(name: "kernel-loops", dependencies: ["CPUKernels"]),
     ]
 )
