@@ -57,6 +57,8 @@ struct WeightLoader {
         self.checkpoint = checkpoint
         self.workers = workers
         self.storage = storage
+        // What reading metadata and the tokenizer left of the heap would stay while weights are copied.
+        if storage == .interleaved { iq_trim_heap() }
     }
 
     /// A weight matrix, left in its file or interleaved beside it.
@@ -86,7 +88,7 @@ struct WeightLoader {
     }
 
     /// Gives back memory that is not needed any more: of files whose weights were copied all pages, since the system maps more
-    /// around each that is touched, and so again what was given back before; of the heap what reading metadata left.
+    /// around each that is touched, and so again what was given back before; of the heap what loading left.
     mutating func finish() {
         panels.giveBackRest()
         for file in copied { file.release(file.bytes) }

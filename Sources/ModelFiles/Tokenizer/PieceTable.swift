@@ -2,7 +2,7 @@
 ///
 ///     pool     [ p0 bytes | p1 bytes | … ]
 ///     offsets  [ 0, |p0|, |p0|+|p1|, … ]           count + 1 entries
-///     slots    [ id+1 or 0 ]                       a power of two, at most half full
+///     slots    [ id+1 or 0 ]                       a power of two, at most half full of the indexed ones
 ///
 /// Hashes are seeded per process: a vocabulary made to collide cannot be prepared in advance.
 final class PieceTable: @unchecked Sendable {
@@ -30,8 +30,10 @@ final class PieceTable: @unchecked Sendable {
         count = pieces.count
         pool = .allocate(capacity: max(total, 1))
         offsets = .allocate(capacity: count + 1)
+        var indexed = 0
+        for id in pieces.indices where isIndexed(id) { indexed += 1 }
         var slotCount = 16
-        while slotCount < count * 2 { slotCount *= 2 }
+        while slotCount < indexed * 2 { slotCount *= 2 }
         mask = slotCount - 1
         slots = .allocate(capacity: slotCount)
         slots.initialize(repeating: 0, count: slotCount)
