@@ -57,21 +57,26 @@ INLINE512 __m512 load_half16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_
 
 // As hybrid_lane of AVX2.
 INLINE512 void hybrid_lane16(__m512 *s, __m512 *z, float bias) {
-    const __m512 sign = _mm512_set1_ps(-0.0f);
-    __mmask16 flag = _mm512_movepi32_mask(_mm512_castps_si512(*s));
-    __m512 magnitude = _mm512_andnot_ps(sign, *s);
-    __m512 symmetric = _mm512_or_ps(magnitude, _mm512_and_ps(sign, *z));
-    *z = _mm512_mask_mov_ps(_mm512_mul_ps(_mm512_set1_ps(-bias), symmetric), flag, *z);
-    *s = _mm512_mask_mov_ps(symmetric, flag, magnitude);
+    const __m512i sign = _mm512_set1_epi32((int32_t)0x80000000u), scale = _mm512_castps_si512(*s);
+    const __mmask16 symmetric = _mm512_testn_epi32_mask(scale, sign);
+    // Magnitude without a sign, or with that of z: the sign bit of (z where symmetric, else 0).
+    const __m512i direction = _mm512_maskz_mov_epi32(symmetric, _mm512_castps_si512(*z));
+    *s = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(sign, direction, scale, 0xCA));
+    *z = _mm512_mask_mul_ps(*z, symmetric, _mm512_set1_ps(-bias), *s);
 }
 
 INLINE512 void tile(int bits, int H, int is_fine, const struct iq_code_block *b, size_t lane,
                     const struct iq_operand *operands) {
     const uint32_t *words = b->words + lane;
     const size_t stride = b->word_stride;
+    const int is_symmetric = b->mode == IQ_SCALE_SYMMETRIC;
     __m512i high[HEADS], low[HEADS];
 #pragma clang loop unroll(full)
-    for (int h = 0; h < H; h++) high[h] = low[h] = _mm512_setzero_si512();
+    for (int h = 0; h < H; h++) {
+        high[h] = _mm512_setzero_si512();
+        // Σ (code − bias) · n begins with what the bias makes of it.
+        low[h] = _mm512_set1_epi32(is_symmetric ? -operands[h].bias : 0);
+    }
     const __m512i mask = _mm512_set1_epi8((char)((1 << bits) - 1));
 #pragma clang loop unroll(disable)
     for (int w = 0; w < (bits == 3 ? 3 : bits); w++) {
@@ -101,10 +106,7 @@ INLINE512 void tile(int bits, int H, int is_fine, const struct iq_code_block *b,
     for (int h = 0; h < H; h++) {
         const struct iq_multipliers *x = operands[h].x;
         float *o = operands[h].out + lane;
-        __m512i sum = _mm512_slli_epi32(high[h], 8);
-        if (is_fine) sum = _mm512_add_epi32(sum, low[h]);
-        if (b->mode == IQ_SCALE_SYMMETRIC)
-            sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(operands[h].bias));
+        const __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high[h], 8), low[h]);
         __m512 r = _mm512_mul_ps(s, _mm512_cvtepi32_ps(sum));
         if (b->mode >= IQ_SCALE_ASYMMETRIC) r = _mm512_fmadd_ps(z, _mm512_set1_ps(operands[h].total), r);
         _mm512_storeu_ps(o, _mm512_fmadd_ps(_mm512_set1_ps(x->scale), r, _mm512_loadu_ps(o)));
