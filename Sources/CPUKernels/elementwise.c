@@ -52,6 +52,14 @@ INLINE_LOOP void scale(float *x, float factor, size_t count) {
     for (size_t i = 0; i < count; i++) x[i] *= factor;
 }
 
+INLINE_LOOP void add_products(const float *restrict x, size_t count, size_t n, float *restrict sums) {
+    for (size_t i = 0; i < n; sums += ++i)
+        for (size_t q = 0; q < count; q++) {
+            const float factor = x[q * n + i];
+            for (size_t j = 0; j <= i; j++) sums[j] += factor * x[q * n + j];
+        }
+}
+
 INLINE_LOOP void silu_multiply(float *restrict gate, const float *restrict up, size_t count) {
     for (size_t i = 0; i < count; i++) gate[i] = gate[i] / (1 + exponential(-gate[i])) * up[i];
 }
@@ -137,6 +145,7 @@ DEFINE(rms_norm, (const float *x, const float *weight, float *output, size_t cou
        (x, weight, output, count, epsilon))
 DEFINE(add, (float *x, const float *y, size_t count), (x, y, count))
 DEFINE(scale, (float *x, float factor, size_t count), (x, factor, count))
+DEFINE(add_products, (const float *x, size_t count, size_t n, float *sums), (x, count, n, sums))
 DEFINE(silu_multiply, (float *gate, const float *up, size_t count), (gate, up, count))
 DEFINE(gelu_tanh_multiply, (float *gate, const float *up, size_t count), (gate, up, count))
 DEFINE(rope_half_split,

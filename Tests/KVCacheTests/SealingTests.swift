@@ -144,6 +144,29 @@ import Testing
         #expect(moved > 0)
     }
 
+    /// Queries are watched token by token as in a prompt, bit for bit.
+    @Test(arguments: [16, 64, 80]) func watchingDoesNotDependOnTheCut(_ d: Int) throws {
+        var random = Random(13)
+        let (count, heads, ratio) = (45, 2, 3)
+        let queries = random.normals(count * heads * ratio * d)
+        let factors = try [[count], [1, 40, 4], Array(repeating: 1, count: count)].map { cut in
+            var normalizer = KeyNormalizer(.standard, kvHeads: heads, headSize: d)
+            queries.withUnsafeBufferPointer { queries in
+                var first = 0
+                for part in cut {
+                    normalizer.watch(
+                        queries: queries.baseAddress! + first * heads * ratio * d, count: part,
+                        ratio: ratio, workers: nil)
+                    first += part
+                }
+            }
+            return try #require(normalizer.feedback).factors
+        }
+        #expect(factors[0] == factors[1])
+        #expect(factors[0] == factors[2])
+        #expect(factors[0].contains { $0 > 1 })
+    }
+
     static func nearest(_ value: Float, _ scale: GroupScale, _ format: GroupedFormat) -> UInt8 {
         let lowest = scale.isAsymmetric ? 0 : -format.bias
         let isShort = format.mode == .hybrid && format.levels == .official

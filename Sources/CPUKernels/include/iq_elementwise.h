@@ -17,6 +17,9 @@ void iq_add(float *x, const float *y, size_t count);
 // x[i] *= factor.
 void iq_scale(float *x, float factor, size_t count);
 
+// sums[i (i + 1) / 2 + j] += x[q n + i] · x[q n + j] for j ≤ i < n: one of `count` vectors after the other.
+void iq_add_products(const float *x, size_t count, size_t n, float *sums);
+
 // gate[i] = silu(gate[i]) · up[i], silu(x) = x / (1 + e^−x). Relative error below 1e-6.
 void iq_silu_multiply(float *gate, const float *up, size_t count);
 

@@ -26,18 +26,30 @@ package struct KeyFeedback {
         factors = Array(repeating: 0, count: kvHeads * perHead)
     }
 
+    /// Fewer are watched by the calling thread.
+    private static let fewTokens = 8
+
     var byteCount: Int { factors.count * 4 }
 
     /// Adds the queries of `count` tokens, `[token][KV head][query head of the group][channel]`, one after the other.
     mutating func watch(
         queries: UnsafePointer<Float>, count: Int, ratio: Int, workers: WorkerPool?
     ) {
-        let perHead = perHead
+        let (perHead, headSize) = (perHead, headSize)
         let heads = factors.count / perHead
         let watched = WatchedQueries(
             queries: queries, count: count, ratio: ratio, heads: heads, headSize: headSize)
         factors.withUnsafeMutableBufferPointer { factors in
             let sums = factors.baseAddress!
+            if count < Self.fewTokens {
+                // Products of single tokens cost less than handing them out.
+                let size = ratio * headSize
+                for part in 0..<count * heads {
+                    iq_add_products(
+                        queries + part * size, ratio, headSize, sums + part % heads * perHead)
+                }
+                return
+            }
             let blocks = watched.rowBlocks
             func add(_ task: Int) {
                 // The longest rows first.
