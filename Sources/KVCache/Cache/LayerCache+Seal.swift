@@ -134,6 +134,33 @@ extension LayerCache {
         rangeStatistics.beyond += beyond
     }
 
+    /// Takes the normalizer's statistics from the tokens seen until now.
+    func fixNormalizer() {
+        let headBytes = rawKeyLayout.byteCount + rawValueLayout.byteCount
+        let count = schedule.firstSeal
+        for head in 0..<shape.kvHeads {
+            func tile(_ page: UnsafeMutableRawPointer, _ first: Int) -> KeyNormalizer.Tile {
+                KeyNormalizer.Tile(
+                    firstToken: first,
+                    keys: UnsafePointer(
+                        (page + head * headBytes).assumingMemoryBound(to: UInt16.self)))
+            }
+            let tiles =
+                sink.enumerated().compactMap { place in
+                    place.element.map { tile($0, place.offset * TileLayout.tokens) }
+                }
+                + raw.enumerated().map { tile($1, schedule.firstToken(ofTile: rawFirst + $0)) }
+            normalizer?.fix(
+                head: head, skip: normalizerSkip, count: count,
+                queryCount: count * shape.groupRatio, tiles: tiles)
+        }
+    }
+
+    /// Tokens left out of the normalizer's statistics.
+    private var normalizerSkip: Int {
+        policy.keyNormalization?.skipsSink == true ? schedule.sink : 0
+    }
+
     /// Takes static ranges from the tokens seen until now, sinks left out.
     func fixCodebooks() {
         let d = shape.headSize

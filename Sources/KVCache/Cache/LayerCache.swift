@@ -19,7 +19,7 @@ package final class LayerCache {
     package let rawValueLayout: TileLayout
     /// Of a body page.
     package let pageLayout: PageLayout
-    package private(set) var normalizer: KeyNormalizer?
+    package internal(set) var normalizer: KeyNormalizer?
     /// Ranges and levels of codebook formats.
     package internal(set) var codebooks: CodebookState?
     /// Angles of sealed keys that are stored as they are before RoPE.
@@ -243,32 +243,6 @@ package final class LayerCache {
             sink[index] = nil
             allocatedBytes -= rawPageBytes
         }
-    }
-
-    private func fixNormalizer() {
-        let headBytes = rawKeyLayout.byteCount + rawValueLayout.byteCount
-        let count = schedule.firstSeal
-        for head in 0..<shape.kvHeads {
-            func tile(_ page: UnsafeMutableRawPointer, _ first: Int) -> KeyNormalizer.Tile {
-                KeyNormalizer.Tile(
-                    firstToken: first,
-                    keys: UnsafePointer(
-                        (page + head * headBytes).assumingMemoryBound(to: UInt16.self)))
-            }
-            let tiles =
-                sink.enumerated().compactMap { place in
-                    place.element.map { tile($0, place.offset * TileLayout.tokens) }
-                }
-                + raw.enumerated().map { tile($1, schedule.firstToken(ofTile: rawFirst + $0)) }
-            normalizer?.fix(
-                head: head, skip: normalizerSkip, count: count,
-                queryCount: count * shape.groupRatio, tiles: tiles)
-        }
-    }
-
-    /// Tokens left out of the normalizer's statistics.
-    private var normalizerSkip: Int {
-        policy.keyNormalization?.skipsSink == true ? schedule.sink : 0
     }
 
     // MARK: - Restoring
