@@ -34,7 +34,7 @@ void iq_lane_errors(const struct iq_lane_levels *levels, const float *row, const
 // rows[r][lane] += factors[r] · errors[lane].
 void iq_lane_feedback(const float *factors, const float *errors, size_t count, size_t lanes, float *rows);
 
-// Ors codes into word `word` of each lane, which is `stride` words from the next, from bit `shift` on: (code >> drop) & mask.
+// words[lane] |= ((code >> drop) & mask) << shift.
 void iq_put_codes(const uint8_t *codes, size_t lanes, unsigned drop, unsigned mask, unsigned shift, uint32_t *words);
 
 #ifdef __cplusplus

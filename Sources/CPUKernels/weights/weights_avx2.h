@@ -93,6 +93,13 @@ void iq_avx2_unpack_strip(const struct iq_weight_format *format, const struct iq
 typedef void iq_strip_kernel(const float *strip, const float *x, size_t x_stride, size_t n, float *out, size_t out_stride,
                              size_t rows, int add);
 
+// Defines strip_M from an inline multiply_strip with the number of vectors last.
+#define IQ_STRIP_OF(target, M)                                                                                      \
+    target static void strip_##M(const float *strip, const float *x, size_t x_stride, size_t n, float *out,         \
+                                 size_t out_stride, size_t rows, int add) {                                         \
+        multiply_strip(strip, x, x_stride, n, out, out_stride, rows, add, M);                                       \
+    }
+
 // A gemm over unpacked strips; kernels[m - 1] multiplies m vectors, `most` at most.
 void iq_gemm_of_strips(const struct iq_weight_format *format, const struct iq_product *p, iq_strip_kernel *const *kernels,
                        size_t most);

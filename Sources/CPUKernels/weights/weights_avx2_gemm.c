@@ -117,17 +117,12 @@ IQ_AVX2_INLINE void multiply_strip(const float *strip, const float *x, size_t x_
     }
 }
 
-#define STRIP_OF(M)                                                                                       \
-    IQ_AVX2 static void strip_##M(const float *strip, const float *x, size_t x_stride, size_t n, float *out, \
-                                  size_t out_stride, size_t rows, int add) {                              \
-        multiply_strip(strip, x, x_stride, n, out, out_stride, rows, add, M);                             \
-    }
-STRIP_OF(1)
-STRIP_OF(2)
-STRIP_OF(3)
-STRIP_OF(4)
-STRIP_OF(5)
-STRIP_OF(6)
+IQ_STRIP_OF(IQ_AVX2, 1)
+IQ_STRIP_OF(IQ_AVX2, 2)
+IQ_STRIP_OF(IQ_AVX2, 3)
+IQ_STRIP_OF(IQ_AVX2, 4)
+IQ_STRIP_OF(IQ_AVX2, 5)
+IQ_STRIP_OF(IQ_AVX2, 6)
 
 void iq_gemm_of_strips(const struct iq_weight_format *format, const struct iq_product *p, iq_strip_kernel *const *kernels,
                        size_t most) {

@@ -26,23 +26,18 @@ INLINE512 void multiply_strip(const float *strip, const float *x, size_t x_strid
     }
 }
 
-#define STRIP_OF(M)                                                                                       \
-    AVX512 static void strip_##M(const float *strip, const float *x, size_t x_stride, size_t n, float *out, \
-                                 size_t out_stride, size_t rows, int add) {                               \
-        multiply_strip(strip, x, x_stride, n, out, out_stride, rows, add, M);                             \
-    }
-STRIP_OF(1)
-STRIP_OF(2)
-STRIP_OF(3)
-STRIP_OF(4)
-STRIP_OF(5)
-STRIP_OF(6)
-STRIP_OF(7)
-STRIP_OF(8)
-STRIP_OF(9)
-STRIP_OF(10)
-STRIP_OF(11)
-STRIP_OF(12)
+IQ_STRIP_OF(AVX512, 1)
+IQ_STRIP_OF(AVX512, 2)
+IQ_STRIP_OF(AVX512, 3)
+IQ_STRIP_OF(AVX512, 4)
+IQ_STRIP_OF(AVX512, 5)
+IQ_STRIP_OF(AVX512, 6)
+IQ_STRIP_OF(AVX512, 7)
+IQ_STRIP_OF(AVX512, 8)
+IQ_STRIP_OF(AVX512, 9)
+IQ_STRIP_OF(AVX512, 10)
+IQ_STRIP_OF(AVX512, 11)
+IQ_STRIP_OF(AVX512, 12)
 
 void iq_avx512_gemm(const struct iq_weight_format *format, const struct iq_product *p) {
     static iq_strip_kernel *const kernels[VECTORS] = {strip_1, strip_2, strip_3, strip_4, strip_5, strip_6,

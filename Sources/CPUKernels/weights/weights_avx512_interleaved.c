@@ -33,7 +33,7 @@ INLINE512 void put_pair(const struct iq_product *p, size_t row, int t, __m512 su
             EACH(t, T) put_pair(p, r, t, sums[t]);                                                     \
         }                                                                                              \
     }                                                                                                  \
-    IQ_GEMV_FOR(AVX512 static, all_##name##_pairs, name##_pairs)                                           \
+    IQ_GEMV_FOR(AVX512 static, all_##name##_pairs, name##_pairs)                                       \
     void iq_avx512_integers_##name(const struct iq_weight_format *self, const struct iq_product *p) {  \
         struct iq_product pairs = *p, rest = *p;                                                       \
         const size_t over = (p->row_end - p->row_begin) % PAIR_ROWS;                                   \

@@ -136,20 +136,22 @@ extension LayerCache {
 
     /// Takes the normalizer's statistics from the tokens seen until now.
     func fixNormalizer() {
-        let headBytes = rawKeyLayout.byteCount + rawValueLayout.byteCount
         let count = schedule.firstSeal
         for head in 0..<shape.kvHeads {
-            func tile(_ page: UnsafeMutableRawPointer, _ first: Int) -> KeyNormalizer.Tile {
+            func tile(_ page: UnsafeRawPointer, _ first: Int) -> KeyNormalizer.Tile {
                 KeyNormalizer.Tile(
                     firstToken: first,
-                    keys: UnsafePointer(
-                        (page + head * headBytes).assumingMemoryBound(to: UInt16.self)))
+                    keys: rawKeys(page, head).assumingMemoryBound(to: UInt16.self))
             }
             let tiles =
                 sink.enumerated().compactMap { place in
-                    place.element.map { tile($0, place.offset * TileLayout.tokens) }
+                    place.element.map {
+                        tile(UnsafeRawPointer($0), place.offset * TileLayout.tokens)
+                    }
                 }
-                + raw.enumerated().map { tile($1, schedule.firstToken(ofTile: rawFirst + $0)) }
+                + raw.enumerated().map {
+                    tile(UnsafeRawPointer($1), schedule.firstToken(ofTile: rawFirst + $0))
+                }
             normalizer?.fix(
                 head: head, skip: normalizerSkip, count: count,
                 queryCount: count * shape.groupRatio, tiles: tiles)

@@ -6,7 +6,7 @@ internal import Threading
 ///
 /// Up to ``MatrixScratch/maximumPreparedVectors`` vectors: gemv, which reads each weight once and decodes it in
 /// registers; interleaved rows take activations as integers. More: gemm, which unpacks 48 rows at a time to float32 and
-/// multiplies them with all vectors; on a matrix unit, 96 rows and the vectors as sums of two bfloat16.
+/// multiplies them with all vectors; on a matrix unit, 192 rows and the vectors as sums of two bfloat16.
 struct MatrixProduct {
     let parts: UnsafeBufferPointer<MatrixPart>
     let rows: Int
@@ -36,7 +36,7 @@ struct MatrixProduct {
     }
 
     private func runFewVectors(workers: WorkerPool, scratch: MatrixScratch) {
-        let kernels = iq_kernels().pointee.weights!
+        let kernels = scratch.kernels
         var done: UInt32 = 1 << Self.plain
         for part in parts {
             let layout = part.layout(scratch.arithmetic)
@@ -65,7 +65,7 @@ struct MatrixProduct {
         let chunk = rowsPerTask(
             granularity: 16, most: Int(IQ_GEMM_ROWS), workers: workers.threads)
         let tasks = MatrixTasks(
-            product: self, chunk: chunk, kernels: iq_kernels().pointee.weights,
+            product: self, chunk: chunk, kernels: scratch.kernels,
             vectors: scratch.vectors, panels: scratch.panels, arithmetic: .float)
         withUnsafePointer(to: tasks) { tasks in
             workers.run(count: taskCount(chunk: chunk), context: tasks) { context, task, worker in
@@ -79,7 +79,7 @@ struct MatrixProduct {
     private func runSplitVectors(
         workers: WorkerPool, scratch: MatrixScratch, split: UnsafeMutableRawPointer
     ) {
-        let kernels = iq_kernels().pointee.weights!
+        let kernels = scratch.kernels
         let chunk = rowsPerTask(
             granularity: 32, most: Int(IQ_SPLIT_ROWS), workers: workers.threads, tasksEach: 4)
         var first = 0

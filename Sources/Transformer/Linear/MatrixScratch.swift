@@ -22,6 +22,9 @@ package final class MatrixScratch {
     /// Whether more vectors may be split for a matrix unit: those of a prompt.
     package var splitsVectors = false
 
+    /// Of the running processor; looked up once, since products are many.
+    let kernels: UnsafePointer<iq_weight_kernels> = iq_kernels().pointee.weights
+
     private static let alignment = 128
     private let memory: UnsafeMutableRawPointer
     let vectors: PreparedVectors
@@ -45,7 +48,7 @@ package final class MatrixScratch {
         let vectorBytes =
             4 * stride * Self.maximumPreparedVectors * PreparedVectors.layouts
         let panelBytes = workers * GemmPanels.panelBytes
-        let hasUnit = iq_kernels().pointee.weights.pointee.gemm_split != nil
+        let hasUnit = kernels.pointee.gemm_split != nil
         let splitBytes = hasUnit ? iq_split_bytes(Self.splitVectors, columns) : 0
         byteCount = vectorBytes + panelBytes + splitBytes
         memory = .allocate(byteCount: byteCount, alignment: Self.alignment)
